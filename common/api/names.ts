@@ -1,0 +1,42 @@
+/** The names of our API, as the testing guide and the manifests have them. */
+
+export const GROUP = 'lpm.my.domain';
+export const VERSION = 'v1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+
+/** Namespace in which controller and agents run. */
+export const SYSTEM_NAMESPACE = 'live-pod-migration-controller-system';
+
+/** Port of the agents' gRPC service on each node (hostPort). */
+export const AGENT_PORT = 50051;
+
+/** Name of the RuntimeClass and of the runtime handler that restores instead of creating. */
+export const RUNTIME_CLASS = 'lpm';
+
+/** Finalizer on a PodMigration while it is active. */
+export const FINALIZER = `${GROUP}/migration`;
+
+/** Annotations on a target pod. The runtime handler waits only for pods that carry `migration`. */
+export const ANNOTATION = {
+  /** UID of the PodMigration that made this pod; the runtime passes it on to the handler. */
+  migration: `${GROUP}/migration`,
+  /** Namespace-local name of that PodMigration. */
+  migrationName: `${GROUP}/migration-name`,
+  /** Name of the first pod in a chain of migrations, so that a restored pod of a restored pod is named after it. */
+  origin: `${GROUP}/origin`,
+  /** Name and UID of the pod that this one continues. */
+  sourcePod: `${GROUP}/source-pod`,
+  sourcePodUid: `${GROUP}/source-pod-uid`,
+} as const;
+
+/** Common name of the controller's certificate and the prefix of an agent's. */
+export const CONTROLLER_COMMON_NAME = 'lpm-controller';
+export const AGENT_COMMON_NAME_PREFIX = 'lpm-agent:';
+/** Organizations in client certificates: they are the roles that the agents check per method. */
+export const CONTROLLER_ORGANIZATION = 'lpm:controllers';
+export const AGENT_ORGANIZATION = 'lpm:agents';
+
+/** DNS name in an agent's certificate: binds it to its node, so that no agent can answer for another. */
+export function agentDnsName(nodeName: string): string {
+  return `${nodeName}.agent.${GROUP}`;
+}
