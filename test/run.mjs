@@ -1,0 +1,52 @@
+// `npm test`: finds the test files and runs them with Node's own runner.
+//
+// Two rounds: what needs only this process tree runs in parallel; what starts nodes (test/agent, test/cluster, test/e2e, test/plugin)
+// runs one file after another, because the nodes share the machine's kernel and two cores.
+// Arguments narrow the choice: `npm test -- plugin/` runs the files whose path contains "plugin/".
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folders = ['common', 'plugin', 'controller', 'agent', 'proto', 'test'];
+const wanted = process.argv.slice(2);
+
+const files = folders
+  .flatMap((folder) =>
+    readdirSync(`${root}${folder}`, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+      .map((entry) => relative(root, `${entry.parentPath}/${entry.name}`)),
+  )
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort();
+
+const startsNodes = (file) => /^test\/(agent|e2e|node)\//.test(file) || /^test\/cluster\/(?!apiserver)/.test(file);
+const rounds = [
+  { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 2 },
+  { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 1 },
+].filter((round) => round.files.length > 0);
+
+if (rounds.length === 0) {
+  console.error(`No test file matches ${wanted.join(' ')}.`);
+  process.exit(1);
+}
+
+let failed = false;
+for (const { title, files, concurrency } of rounds) {
+  console.log(`\n${title} (${files.length} files)`);
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      '--test',
+      `--test-concurrency=${concurrency}`,
+      '--test-reporter=spec',
+      ...files,
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_ENV: 'test' } },
+  );
+  failed ||= status !== 0;
+}
+process.exit(failed ? 1 : 0);
