@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { run } from '../run.js';
+import { recordProcess, type ProcessRecord } from '../processes.js';
+import { readlinkSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * Runs `ip` of the nodes' root in the network namespace of a process. Only netlink is spoken, so a plain chroot
+ * serves, and the machine itself needs no iproute2.
+ */
+export async function ip(root: string, pid: number, ...args: string[]): Promise<void> {
+  const { code, stderr } = await run('nsenter', [
+    `--net=/proc/${pid}/ns/net`,
+    'chroot',
+    root,
+    '/usr/sbin/ip',
+    ...args,
+  ]);
+  if (code !== 0) throw new Error(`"ip ${args.join(' ')}" failed: ${stderr.trim()}`);
+}
+
+/** Starts a process that does nothing but keep a new network namespace alive. */
+export async function startNamespaceHolder(): Promise<ProcessRecord> {
+  const child = spawn('unshare', ['--net', 'sleep', 'infinity'], { detached: true, stdio: 'ignore' });
+  child.unref();
+  if (child.pid === undefined) throw new Error('The program "unshare" (util-linux) is missing.');
+  const own = readlinkSync('/proc/self/ns/net');
+  const deadline = Date.now() + 5000;
+  for (;;) {
+    try {
+      if (readlinkSync(`/proc/${child.pid}/ns/net`) !== own) return recordProcess(child.pid);
+    } catch {
+      throw new Error('A network namespace could not be made. Is this running as root?');
+    }
+    if (Date.now() > deadline) throw new Error('A network namespace could not be made within 5 seconds.');
+    await delay(5);
+  }
+}
+
+export const bridgeName = 'lpm0';
+
+/** Turns the namespace of the holder into the cluster's network: a bridge with an address for the API server. */
+export async function makeLabNetwork(root: string, lab: ProcessRecord, cidr: string): Promise<void> {
+  const on = (...args: string[]): Promise<void> => ip(root, lab.pid, ...args);
+  await on('link', 'set', 'lo', 'up');
+  await on('link', 'add', bridgeName, 'type', 'bridge');
+  await on('addr', 'add', cidr, 'dev', bridgeName);
+  await on('link', 'set', bridgeName, 'up');
+  // Packets between pods of two nodes pass this namespace when they go by its routes.
+  await run('nsenter', [
+    `--net=/proc/${lab.pid}/ns/net`,
+    'sh',
+    '-c',
+    'echo 1 >/proc/sys/net/ipv4/ip_forward; f=/proc/sys/net/bridge/bridge-nf-call-iptables; [ ! -e $f ] || echo 0 >$f',
+  ]);
+}
+
+export interface NodeLink {
+  /** Address of the node on the bridge, e.g. 10.88.0.20. */
+  ip: string;
+  podCidr: string;
+  /** The other nodes, whose pods are reached through their addresses. */
+  peers: readonly { ip: string; podCidr: string }[];
+  /** Address of the bridge, the way to everything else. */
+  gateway: string;
+}
+
+/** Connects a node to the bridge. The link vanishes with the node's network namespace. */
+export async function connectNode(
+  root: string,
+  lab: ProcessRecord,
+  node: ProcessRecord,
+  link: NodeLink,
+): Promise<void> {
+  const outer = `v${link.ip.split('.').slice(2).join('x')}`;
+  const onLab = (...args: string[]): Promise<void> => ip(root, lab.pid, ...args);
+  const onNode = (...args: string[]): Promise<void> => ip(root, node.pid, ...args);
+  await onLab('link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(node.pid));
+  await onLab('link', 'set', outer, 'master', bridgeName, 'up');
+  await onNode('addr', 'add', `${link.ip}/24`, 'dev', 'eth0');
+  await onNode('link', 'set', 'eth0', 'up');
+  await onNode('route', 'add', 'default', 'via', link.gateway);
+  for (const peer of link.peers) await onNode('route', 'add', peer.podCidr, 'via', peer.ip);
+  await onLab('route', 'replace', link.podCidr, 'via', link.ip);
+}

@@ -1,0 +1,384 @@
+/**
+ * A node of the test cluster: real containerd, runc and CRIU in namespaces of their own on this machine.
+ *
+ * One node alone, without API server and kubelet, for experiments and for the agent's tests:
+ *
+ *     import { startSingleNode } from '../test/cluster/node/start.js';
+ *     const node = await startSingleNode();            // in a temporary directory; ~2 s once .cache is warm
+ *     await node.exec(['ctr', '-n', 'k8s.io', 'containers', 'ls']);      // { code, stdout, stderr }
+ *     node.criSocket                                   // path on this machine, for grpc-js as `unix:${…}`
+ *     node.path('/run/containerd')                     // any path inside the node, seen from this machine
+ *     await node.stop();                               // ends everything in it, removes the directory
+ *
+ * Needs root. What a killed test leaves behind is removed by `stopNode(dir)`, or by starting in the same `dir` again.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { testImages, type TestImage } from '../images/images.js';
+import { nodeRoot, type Say } from '../node-root.js';
+import { shortHash } from '../paths.js';
+import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
+import type { RunResult } from '../run.js';
+import { cgroupDirs, createCgroups, destroyCgroups, hierarchies, removeEmptyCgroups } from './cgroups.js';
+import { cniConfig, containerdConfig, hostsFile, serviceScript, type NodeConfig } from './config.js';
+import { connectNode, type NodeLink } from './network.js';
+import {
+  installRuntimeHandler,
+  installScripts,
+  installSysResourceHelp,
+  lacksSysResource,
+  nodeBinary,
+} from './programs.js';
+
+export interface Bind {
+  /** File or folder on this machine. */
+  from: string;
+  /** Absolute path in the node; made when it is not there. */
+  to: string;
+  mode: 'ro' | 'rw';
+}
+
+export interface NodeOptions {
+  /** Folder of this node alone; everything it writes lies there. Its cgroup's name is derived from it. */
+  dir: string;
+  name: string;
+  /** Network for the node's pods, a /24. */
+  podCidr?: string;
+  /** Where the node is connected; a node without has only its loopback device and its own pods. */
+  network?: { lab: ProcessRecord; link: NodeLink };
+  hosts?: Readonly<Record<string, string>>;
+  binds?: readonly Bind[];
+  /** Daemons beside containerd: name → command. They are started at once and restarted when they end. */
+  services?: Readonly<Record<string, readonly string[]>>;
+  /** Puts further files into the node before it starts; `upper` is the writable layer of its root. */
+  prepare?: (upper: string) => void | Promise<void>;
+  /** OCI archives to import; the test images when not given. */
+  images?: readonly TestImage[];
+  say?: Say;
+}
+
+/** What is known of a running node from its directory alone. */
+interface NodeRecord {
+  name: string;
+  podCidr: string;
+  root: string;
+  init: ProcessRecord;
+}
+
+export interface NodeHandle {
+  readonly name: string;
+  readonly dir: string;
+  readonly podCidr: string;
+  /** Process 1 of the node, as seen from outside. */
+  readonly init: ProcessRecord;
+  /** containerd's socket as a path on this machine. */
+  readonly criSocket: string;
+  /** A path inside the node as a path on this machine, valid while the node runs. */
+  path(inside: string): string;
+  running(): boolean;
+  /** Runs a command in all of the node's namespaces, to its end. */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<RunResult>;
+  /** Starts a command in the node; end it by something inside the node, or by its input's end. */
+  spawn(argv: readonly string[], stdio?: 'pipe' | 'inherit'): ChildProcess;
+  /** Ends a service's process; it is started again unless `down`. Waits until the process is gone. */
+  restartService(name: string, options?: { signal?: string; down?: boolean }): Promise<void>;
+  /** Starts a service that was not known at the node's start, or starts a downed one again. */
+  startService(name: string, command: readonly string[]): Promise<void>;
+  importImage(archive: string, reference?: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ExecOptions {
+  stdin?: string | Buffer;
+  /** The command is ended after so many seconds, exit code 124. */
+  timeoutSeconds?: number;
+}
+
+const group = (dir: string, name: string): string => `lpm-${shortHash(dir)}/${name}`;
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The folders of a node that lie on the real disk: overlayfs cannot be stacked, and data outlives a restart. */
+const disks = {
+  'var/lib/containerd': '/var/lib/containerd',
+  'var/lib/kubelet': '/var/lib/kubelet',
+  'var/lib/lpm': '/var/lib/lpm',
+  'var/log/pods': '/var/log/pods',
+  'var/log/lpm-node': '/var/log/lpm-node',
+};
+
+/**
+ * Starts a node and waits until its containerd serves and holds the images. A node that is still there from an
+ * earlier start in the same directory is ended first; what it had on disk stays.
+ *
+ * @throws when not root, when the node's root cannot be built, or when containerd does not come up (with the end of
+ *   its log).
+ */
+export async function startNode(options: NodeOptions): Promise<NodeHandle> {
+  if (process.getuid?.() !== 0) throw new Error('A node needs root: namespaces, mounts and cgroups.');
+  const say = options.say ?? (() => {});
+  const dir = resolve(options.dir);
+  if (/[\s:,\\]/.test(dir)) {
+    throw new Error(
+      `The directory ${dir} cannot hold a node: overlay mounts want no spaces, colons or commas.`,
+    );
+  }
+  const root = await nodeRoot(say);
+  const images = options.images ?? (await testImages(root));
+  await endNode(dir, options.name);
+
+  const upper = join(dir, 'upper');
+  rmSync(upper, { recursive: true, force: true });
+  rmSync(join(dir, 'work'), { recursive: true, force: true });
+  const binds: Bind[] = Object.entries(disks).map(([from, to]) => ({
+    from: join(dir, from),
+    to,
+    mode: 'rw',
+  }));
+  for (const bind of binds) mkdirSync(bind.from, { recursive: true });
+  binds.push({ ...(await nodeBinary(root, upper)), mode: 'ro' }, ...(options.binds ?? []));
+
+  const help = lacksSysResource();
+  const config: NodeConfig = {
+    name: options.name,
+    podCidr: options.podCidr ?? '10.244.99.0/24',
+    hosts: options.hosts ?? { [options.name]: options.network?.link.ip ?? '127.0.1.1' },
+    restrictOomScore: help,
+  };
+  writeConfiguration(upper, config, options.services ?? {});
+  installScripts(upper);
+  installRuntimeHandler(upper);
+  if (help) await installSysResourceHelp(upper, say);
+  await options.prepare?.(upper);
+
+  const init = await boot(dir, options.name, root, binds);
+  const record: NodeRecord = { name: options.name, podCidr: config.podCidr, root, init };
+  writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
+  const node = handle(dir, record);
+  try {
+    if (options.network) await connectNode(root, options.network.lab, init, options.network.link);
+    await waitForContainerd(node);
+    for (const image of images) await node.importImage(image.archive, image.reference);
+    return node;
+  } catch (error) {
+    await endNode(dir, options.name);
+    throw error;
+  }
+}
+
+/** One node in a temporary directory (or `dir`) with containerd alone. See the top of this file. */
+export async function startSingleNode(options: Partial<NodeOptions> = {}): Promise<NodeHandle> {
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lpm-node-'));
+  const node = await startNode({ name: 'node', ...options, dir });
+  return {
+    ...node,
+    stop: async () => {
+      await node.stop();
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The node that was started in this directory, by this process or another; undefined when none runs there. */
+export function openNode(dir: string): NodeHandle | undefined {
+  const record = readRecord(resolve(dir));
+  return record && isRunning(record.init) ? handle(resolve(dir), record) : undefined;
+}
+
+/** Ends whatever still runs of a node in this directory, and removes the directory. */
+export async function stopNode(dir: string, name?: string): Promise<void> {
+  const full = resolve(dir);
+  const known = name ?? readRecord(full)?.name;
+  if (known) await endNode(full, known);
+  rmSync(full, { recursive: true, force: true });
+}
+
+function readRecord(dir: string): NodeRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(join(dir, 'node.json'), 'utf8')) as NodeRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Everything of a node is in its cgroup, whatever was recorded, so ending the cgroup ends the node. */
+async function endNode(dir: string, name: string): Promise<void> {
+  await destroyCgroups(group(dir, name));
+  removeEmptyCgroups(group(dir, name).split('/')[0] ?? '');
+  rmSync(join(dir, 'node.json'), { force: true });
+  rmSync(join(dir, 'init.pid'), { force: true });
+}
+
+function writeConfiguration(
+  upper: string,
+  config: NodeConfig,
+  services: Readonly<Record<string, readonly string[]>>,
+): void {
+  const put = (file: string, content: string, mode = 0o644): void => {
+    mkdirSync(join(upper, file, '..'), { recursive: true });
+    writeFileSync(join(upper, file), content, { mode });
+  };
+  put('etc/hostname', `${config.name}\n`);
+  put('etc/hosts', hostsFile(config));
+  put('etc/resolv.conf', 'nameserver 10.96.0.10\n');
+  put('etc/machine-id', `${shortHash(config.name).repeat(4)}\n`);
+  put('etc/containerd/config.toml', containerdConfig(config));
+  put('etc/cni/net.d/10-lpm.conflist', cniConfig(config));
+  const all = { containerd: ['/usr/bin/containerd', '--config', '/etc/containerd/config.toml'], ...services };
+  for (const [name, command] of Object.entries(all)) {
+    put(`etc/lpm-node/services/${name}`, serviceScript(command), 0o755);
+  }
+}
+
+/** Words of a shell line that puts the shell into a cgroup before it becomes something else. */
+function enter(dir: string, name: string, leaf: string): string {
+  return cgroupDirs(group(dir, name))
+    .map((cgroup) => {
+      const inLeaf = join(cgroup, leaf, 'cgroup.procs');
+      return `echo 0 >'${existsSync(inLeaf) ? inLeaf : join(cgroup, 'cgroup.procs')}'`;
+    })
+    .join(' && ');
+}
+
+async function boot(dir: string, name: string, root: string, binds: readonly Bind[]): Promise<ProcessRecord> {
+  createCgroups(group(dir, name));
+  mkdirSync(join(dir, 'var/log/lpm-node'), { recursive: true });
+  const logFile = join(dir, 'var/log/lpm-node/init.log');
+  const log = openSync(logFile, 'a');
+  const script = new URL('boot.sh', import.meta.url).pathname;
+  const flags = '--mount --uts --ipc --net --pid --cgroup --fork';
+  const child = spawn('sh', ['-c', `${enter(dir, name, '')} && exec unshare ${flags} sh '${script}'`], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: {
+      PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`,
+      NODE_DIR: dir,
+      NODE_NAME: name,
+      LOWER: root,
+      BINDS: binds.map((bind) => [bind.from, bind.to, bind.mode].join('\t')).join('\n'),
+      CGROUPS: hierarchies()
+        .map((hierarchy) => [hierarchy.version, hierarchy.select].join('\t'))
+        .sort()
+        .join('\n'),
+    },
+  });
+  child.unref();
+  closeSync(log);
+  const pidFile = join(dir, 'init.pid');
+  const deadline = Date.now() + 10_000;
+  let ended = false;
+  child.on('exit', () => (ended = true));
+  while (!existsSync(pidFile) && !ended && Date.now() < deadline) await delay(5);
+  if (!existsSync(pidFile)) throw new Error(`The node ${name} did not start: ${tail(logFile)}`);
+  return recordProcess(Number(readFileSync(pidFile, 'utf8')));
+}
+
+async function waitForContainerd(node: NodeHandle): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!existsSync(node.criSocket) || (await node.exec(['ctr', 'version'])).code !== 0) {
+    if (!node.running() || Date.now() > deadline) {
+      const log = (name: string): string => tail(join(node.dir, 'var/log/lpm-node', name));
+      throw new Error(
+        `containerd of node ${node.name} did not come up: ${log('init.log')} ${log('containerd.log')}`,
+      );
+    }
+    await delay(30);
+  }
+}
+
+const tail = (file: string): string => {
+  try {
+    return readFileSync(file, 'utf8').split('\n').slice(-12).join('\n').trim();
+  } catch {
+    return '(no log)';
+  }
+};
+
+function handle(dir: string, record: NodeRecord): NodeHandle {
+  const inside = (path: string): string => `/proc/${record.init.pid}/root${path}`;
+
+  const start = (argv: readonly string[], stdio: 'pipe' | 'inherit' = 'pipe'): ChildProcess => {
+    if (!isRunning(record.init)) throw new Error(`The node ${record.name} does not run.`);
+    const nsenter = `nsenter -t ${record.init.pid} -m -u -i -n -p -C -r -w`;
+    const script = `${enter(dir, record.name, 'system')} && exec ${nsenter} -- "$@"`;
+    const env = [
+      '/usr/bin/env',
+      '-i',
+      `PATH=${path}`,
+      'HOME=/root',
+      'LC_ALL=C',
+      `TERM=${process.env.TERM ?? 'dumb'}`,
+    ];
+    return spawn('sh', ['-c', script, 'sh', ...env, ...argv], { stdio });
+  };
+
+  const exec = (argv: readonly string[], options: ExecOptions = {}): Promise<RunResult> =>
+    new Promise((resolve, reject) => {
+      const limit = options.timeoutSeconds ? ['timeout', '-k', '1', String(options.timeoutSeconds)] : [];
+      const child = start([...limit, ...argv]);
+      const out: Buffer[] = [];
+      const err: Buffer[] = [];
+      child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+      child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+      child.on('error', reject);
+      child.on('close', (code) => {
+        const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString('utf8');
+        resolve({ code: code ?? 255, stdout: text(out), stderr: text(err) });
+      });
+      child.stdin?.on('error', () => {});
+      child.stdin?.end(options.stdin ?? '');
+    });
+
+  const mustExec = async (argv: readonly string[], options?: ExecOptions): Promise<string> => {
+    const { code, stdout, stderr } = await exec(argv, options);
+    if (code !== 0) {
+      throw new Error(
+        `"${argv.join(' ')}" in node ${record.name} failed (${code}): ${(stderr || stdout).trim()}`,
+      );
+    }
+    return stdout;
+  };
+
+  return {
+    name: record.name,
+    dir,
+    podCidr: record.podCidr,
+    init: record.init,
+    criSocket: inside('/run/containerd/containerd.sock'),
+    path: inside,
+    running: () => isRunning(record.init),
+    exec,
+    spawn: start,
+    restartService: async (name, { signal = 'TERM', down = false } = {}) => {
+      const script =
+        `[ -z "$3" ] || : >"/run/lpm-node/$1.down"; pid=$(cat "/run/lpm-node/$1.pid" 2>/dev/null) || exit 0; ` +
+        `kill -"$2" "$pid"; while [ -e "/proc/$pid" ]; do sleep 0.02; done`;
+      await mustExec(['sh', '-c', script, 'sh', name, signal, down ? 'down' : '']);
+    },
+    startService: async (name, command) => {
+      const script =
+        `file=/etc/lpm-node/services/$1; known=$([ -e "$file" ] && echo yes); cat >"$file.new"; chmod 755 "$file.new"; ` +
+        `mv "$file.new" "$file"; rm -f "/run/lpm-node/$1.down"; ` +
+        `[ -n "$known" ] || setsid /usr/local/lib/lpm-node/supervise.sh "$1" </dev/null >/dev/null 2>&1 &`;
+      await mustExec(['sh', '-c', script, 'sh', name], { stdin: serviceScript(command) });
+    },
+    importImage: async (archive, reference) => {
+      const name = reference ? ['--index-name', reference] : [];
+      await mustExec(['ctr', '-n', 'k8s.io', 'images', 'import', '--local', ...name, '-'], {
+        stdin: readFileSync(archive),
+      });
+    },
+    stop: () => stopNode(dir, record.name),
+  };
+}
