@@ -1,0 +1,168 @@
+/**
+ * The agent of one node, as the controller speaks to it: promises instead of callbacks, a deadline on each call, a bound
+ * on the silence of a stream, and errors that a person can read (every method throws LpmError).
+ */
+import { Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
+import { LpmError } from '../../common/errors.js';
+import {
+  AgentServiceService,
+  type CheckpointRequest,
+  type CheckpointResult,
+  type Claim,
+  type ContainerFacts,
+  type DiscardRequest,
+  type GetNodeInfoResponse,
+  type GetPodStateResponse,
+  type PodRef,
+  type Progress,
+  type RestoreRequest,
+  type RestoreResult,
+} from '../../proto/gen/lpm/v1/agent.js';
+import { estimateOffset, type ClockOffset, type ClockSample } from './clock.js';
+import { fromServiceError } from './failure.js';
+
+export interface AgentTimeouts {
+  /** Deadline of a call that only looks or marks something. */
+  callMs: number;
+  /** Deadline of a call that waits for processes to end or removes files. */
+  workMs: number;
+  /** A stream on which nothing came for so long is given up; the work goes on, asking again joins it. */
+  silenceMs: number;
+}
+
+export const DEFAULT_TIMEOUTS: AgentTimeouts = { callMs: 10_000, workMs: 60_000, silenceMs: 60_000 };
+
+/** One method as ts-proto describes it. */
+interface Method<Request, Response> {
+  path: string;
+  requestSerialize: (value: Request) => Buffer;
+  responseDeserialize: (value: Buffer) => Response;
+}
+
+interface StreamMessage<Result> {
+  event: { $case: 'progress'; value: Progress } | { $case: 'result'; value: Result } | undefined;
+}
+
+const methods = AgentServiceService;
+
+export class Agent {
+  constructor(
+    readonly node: string,
+    /** IP:port */
+    readonly address: string,
+    private readonly client: Client,
+    private readonly timeouts: AgentTimeouts = DEFAULT_TIMEOUTS,
+  ) {}
+
+  getNodeInfo(): Promise<GetNodeInfoResponse> {
+    return this.#call(methods.getNodeInfo, {});
+  }
+
+  /** The offset of the agent's clock to ours, from the best of `rounds` exchanges. */
+  async clock(rounds = 3): Promise<ClockOffset> {
+    const samples: ClockSample[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      // performance.now() is monotonic: a clock that is set meanwhile must not look like a short round trip.
+      const sent = performance.timeOrigin + performance.now();
+      const { agentTime } = await this.getNodeInfo();
+      const received = performance.timeOrigin + performance.now();
+      if (agentTime) samples.push({ sent, agentTime: agentTime.getTime(), received });
+    }
+    const offset = estimateOffset(samples);
+    if (!offset) throw new LpmError('Internal', `The agent on node ${this.node} does not tell its time.`);
+    return offset;
+  }
+
+  async inspectPod(pod: PodRef): Promise<ContainerFacts[]> {
+    return (await this.#call(methods.inspectPod, { pod })).containers;
+  }
+
+  getPodState(podUid: string): Promise<GetPodStateResponse> {
+    return this.#call(methods.getPodState, { podUid });
+  }
+
+  /** Who holds the claim now. */
+  async revoke(podUid: string, restoreUid: string): Promise<Claim> {
+    return (await this.#call(methods.revoke, { podUid, restoreUid }, this.timeouts.workMs)).claim;
+  }
+
+  /** Names of the containers that run again. */
+  async thaw(pod: PodRef): Promise<string[]> {
+    return (await this.#call(methods.thaw, { pod })).thawed;
+  }
+
+  async endSource(pod: PodRef): Promise<void> {
+    await this.#call(methods.endSource, { pod }, this.timeouts.workMs);
+  }
+
+  async discard(what: Partial<DiscardRequest>): Promise<void> {
+    await this.#call(methods.discard, { checkpointUid: '', podUid: '', ...what }, this.timeouts.workMs);
+  }
+
+  checkpoint(
+    request: CheckpointRequest,
+    onProgress: (progress: Progress) => void,
+  ): Promise<CheckpointResult> {
+    return this.#stream<CheckpointRequest, CheckpointResult>(methods.checkpoint, request, onProgress);
+  }
+
+  restore(request: RestoreRequest, onProgress: (progress: Progress) => void): Promise<RestoreResult> {
+    return this.#stream<RestoreRequest, RestoreResult>(methods.restore, request, onProgress);
+  }
+
+  #call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    deadlineMs = this.timeouts.callMs,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      this.client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + deadlineMs },
+        (error: ServiceError | null, response?: Response) => {
+          if (error) reject(fromServiceError(error, this.node, this.address));
+          else resolve(response as Response);
+        },
+      );
+    });
+  }
+
+  #stream<Request, Result>(
+    method: Method<Request, StreamMessage<Result>>,
+    request: Request,
+    onProgress: (progress: Progress) => void,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const call = this.client.makeServerStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        new Metadata(),
+      );
+      let result: Result | undefined;
+      const silence = setTimeout(() => call.cancel(), this.timeouts.silenceMs);
+      call.on('data', ({ event }: StreamMessage<Result>) => {
+        silence.refresh();
+        if (event?.$case === 'progress') onProgress(event.value);
+        // The result counts when it is here: a connection that is lost after it changes nothing.
+        else if (event?.$case === 'result') resolve((result = event.value));
+      });
+      call.on('error', (error: ServiceError) => {
+        clearTimeout(silence);
+        reject(fromServiceError(error, this.node, this.address));
+      });
+      call.on('end', () => {
+        clearTimeout(silence);
+        if (result !== undefined) return;
+        reject(
+          new LpmError('AgentNotReachable', `The agent on node ${this.node} ended a call without a result.`),
+        );
+      });
+    });
+  }
+}

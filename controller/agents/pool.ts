@@ -1,0 +1,82 @@
+/** One connection to the agent of each node, with mutual TLS, kept open. */
+import { credentials, Client, type ChannelCredentials } from '@grpc/grpc-js';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { agentDnsName } from '../../common/api/names.js';
+import { LpmError, messageOf } from '../../common/errors.js';
+import type { Node } from '../../common/kube/types.js';
+import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts } from './agent.js';
+
+export interface AgentPoolOptions {
+  tls: ChannelCredentials;
+  port: number;
+  timeouts?: AgentTimeouts;
+}
+
+/** Reads tls.crt, tls.key and ca.crt of a folder (the keys of a kubernetes.io/tls Secret). */
+export async function agentCredentials(dir: string): Promise<ChannelCredentials> {
+  try {
+    const [cert, key, ca] = await Promise.all(
+      ['tls.crt', 'tls.key', 'ca.crt'].map((name) => readFile(join(dir, name))),
+    );
+    return credentials.createFromSecureContext(createSecureContext({ cert, key, ca, minVersion: 'TLSv1.3' }));
+  } catch (error) {
+    throw new LpmError(
+      'InvalidArgument',
+      `The certificates for the agents cannot be read from ${dir}: ${messageOf(error)}.`,
+      { hint: 'The folder given with --tls-dir must hold tls.crt, tls.key and ca.crt (PEM).', cause: error },
+    );
+  }
+}
+
+export class AgentPool {
+  readonly #agents = new Map<string, { agent: Agent; client: Client }>();
+
+  constructor(private readonly options: AgentPoolOptions) {}
+
+  /**
+   * The agent of a node. `node` is the node object when it is known; without it the last known address serves: a node
+   * that was taken out of the cluster may still hold a frozen pod.
+   */
+  agent(name: string, node: Node | undefined): Agent {
+    const known = this.#agents.get(name);
+    const ip = node?.status?.addresses?.find((address) => address.type === 'InternalIP')?.address;
+    if (!ip) {
+      if (known) return known.agent;
+      throw new LpmError(
+        'AgentNotReachable',
+        node
+          ? `Node ${name} has no InternalIP address.`
+          : `Node ${name} is not known, so its agent cannot be reached.`,
+        { hint: 'Look at the node: kubectl get nodes -o wide' },
+      );
+    }
+    const address = `${ip.includes(':') ? `[${ip}]` : ip}:${this.options.port}`;
+    if (known?.agent.address === address) return known.agent;
+    known?.client.close();
+    const client = new Client(address, this.options.tls, {
+      // The certificate is bound to the node's name, not to its address.
+      'grpc.ssl_target_name_override': agentDnsName(name),
+      'grpc.default_authority': agentDnsName(name),
+      // A dead peer is noticed within 15 s while a call is open.
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+      // An agent that restarts is back within seconds: gRPC's default waits grow to two minutes.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.min_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 2_000,
+      'grpc.max_receive_message_length': 16 * 1024 * 1024,
+      // Channels with the same options share connections across pools otherwise; a closed pool must be closed.
+      'grpc.use_local_subchannel_pool': 1,
+    });
+    const agent = new Agent(name, address, client, this.options.timeouts ?? DEFAULT_TIMEOUTS);
+    this.#agents.set(name, { agent, client });
+    return agent;
+  }
+
+  close(): void {
+    for (const { client } of this.#agents.values()) client.close();
+    this.#agents.clear();
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The conditions that the controller sets, and their reasons. A condition whose status is False because of a failure
+ * carries the failure's reason from common/errors.ts instead.
+ *
+ * PodMigration
+ *
+ * | type           | True                                                | False                                          |
+ * |----------------|-----------------------------------------------------|------------------------------------------------|
+ * | Accepted       | Accepted: every check passed                        | the refusal's reason                           |
+ * | TargetPrepared | HandlersWaiting: the target waits for the state     | CreatingPod, WaitingForNode, WaitingForHandler |
+ * | Checkpointed   | CheckpointCompleted: the dump is complete           | Freezing: the source may be frozen from now on |
+ * | Committed      | Committed: the restored processes execute           | –                                              |
+ * | SourceEnded    | SourceEnded: no process and no object is left of it | EndingSource                                   |
+ * | RollingBack    | the failure's reason: the source is being thawed    | RolledBack, AlreadyCommitted                   |
+ * | Stuck          | what keeps it from going on; it keeps trying        | Continues                                      |
+ * | Complete       | Succeeded                                           | –                                              |
+ * | Failed         | the failure's reason                                | –                                              |
+ *
+ * Checkpointed is recorded on the API server before the source agent is asked to freeze anything: a migration without
+ * that condition has provably frozen nothing. RollingBack holds the failure that the migration will end with.
+ *
+ * PodCheckpoint and ContainerCheckpoint
+ *
+ * | type              | True                                | False                                                |
+ * |-------------------|-------------------------------------|------------------------------------------------------|
+ * | Complete          | Succeeded                           | –                                                    |
+ * | Failed            | the failure's reason                | –                                                    |
+ * | ArtifactAvailable | Bound: the content holds it         | Discarded: removed at the end of its migration       |
+ */
+export const CONDITION = {
+  Accepted: 'Accepted',
+  TargetPrepared: 'TargetPrepared',
+  Checkpointed: 'Checkpointed',
+  Committed: 'Committed',
+  SourceEnded: 'SourceEnded',
+  RollingBack: 'RollingBack',
+  Stuck: 'Stuck',
+  Complete: 'Complete',
+  Failed: 'Failed',
+  ArtifactAvailable: 'ArtifactAvailable',
+} as const;
+
+export type ConditionType = keyof typeof CONDITION;
+
+/** Reasons that are not failures. */
+export const REASON = {
+  Accepted: 'Accepted',
+  CreatingPod: 'CreatingPod',
+  WaitingForNode: 'WaitingForNode',
+  WaitingForHandler: 'WaitingForHandler',
+  HandlersWaiting: 'HandlersWaiting',
+  Freezing: 'Freezing',
+  CheckpointCompleted: 'CheckpointCompleted',
+  Committed: 'Committed',
+  EndingSource: 'EndingSource',
+  SourceEnded: 'SourceEnded',
+  RolledBack: 'RolledBack',
+  AlreadyCommitted: 'AlreadyCommitted',
+  Continues: 'Continues',
+  SourceRemains: 'SourceRemains',
+  Succeeded: 'Succeeded',
+  Bound: 'Bound',
+  Discarded: 'Discarded',
+} as const;
