@@ -357,7 +357,7 @@ if [ -s "$stage/deleted.list" ]; then
 fi
 if [ -e "$stage/rootfs-diff.tar" ]; then
   tar --extract --file "$stage/rootfs-diff.tar" --directory "$rootfs" --preserve-permissions --same-owner \
-    --numeric-owner --xattrs --xattrs-include='*' --delay-directory-restore --warning=no-timestamp \
+    --numeric-owner --xattrs --xattrs-include='*' --xattrs-exclude='trusted.overlay.*' --delay-directory-restore --warning=no-timestamp \
     </dev/null >"$attempt/layer.log" 2>&1 ||
     failed "what the source had written could not be unpacked: $(head -n 3 "$attempt/layer.log")"
 fi

@@ -1,0 +1,77 @@
+import { chmodSync, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LpmError } from '../common/errors.js';
+import { TcpMode } from '../proto/gen/lpm/v1/agent.js';
+import { explainCriuLog, logTail } from './criu-messages.js';
+import type { Host } from './host.js';
+import type { OciContainer } from './oci.js';
+
+/** Deleted files that a process still holds open are part of the dump up to this size; beyond it, CRIU refuses. */
+const GHOST_LIMIT = '64M';
+
+/**
+ * CRIU's settings for a dump. They are handed over by CRIU_CONFIG_FILE, which CRIU reads in every mode (criu/config.c), so
+ * that they hold for this one dump and neither /etc/criu/runc.conf nor the container's annotations are touched.
+ * `network-lock skip`: connections are closed or absent, so there is no packet to hold back, and no iptables is needed.
+ */
+export function dumpConfig(tcp: TcpMode): string {
+  const lines = ['network-lock skip', `ghost-limit ${GHOST_LIMIT}`];
+  if (tcp !== TcpMode.TCP_MODE_REFUSE) lines.push('tcp-close');
+  return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Dumps a frozen container with the node's own OCI runtime into `folder`/checkpoint. It is frozen afterwards as before
+ * (CRIU since 4.1 leaves a cgroup as it found it).
+ *
+ * @throws CriuDumpFailed with the sentence that CRIU's log tells; dump.log stays in the folder
+ */
+export async function dumpContainer(
+  host: Host,
+  runtimePath: string,
+  container: OciContainer,
+  folder: string,
+  name: string,
+  tcp: TcpMode,
+  onStart: (pid: number) => void,
+): Promise<void> {
+  const images = join(folder, 'checkpoint');
+  const work = join(folder, 'work');
+  const config = join(folder, 'criu.conf');
+  writeFileSync(config, dumpConfig(tcp), { mode: 0o600 });
+  const argv: [string, ...string[]] = [
+    runtimePath,
+    '--root',
+    container.runtimeRoot,
+    'checkpoint',
+    '--leave-running',
+    '--image-path',
+    images,
+    '--work-path',
+    work,
+    '--file-locks',
+    '--ext-unix-sk',
+    '--manage-cgroups-mode',
+    'ignore',
+    container.id,
+  ];
+  const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart });
+  const log = await readFile(join(work, 'dump.log'), 'utf8').catch(() => '');
+  if (result.code !== 0) {
+    const finding = explainCriuLog(log);
+    const said = result.stderr.trim().split('\n').at(-1) ?? '';
+    throw new LpmError(
+      'CriuDumpFailed',
+      `Container ${name} cannot be checkpointed: ${finding?.sentence ?? (said || `the runtime ended with exit code ${result.code}`)}.`,
+      { hint: finding?.hint ?? '', log: logTail(log || result.stderr) },
+    );
+  }
+  // The places where podman and CRI-O put them, and checkpointctl looks for them.
+  for (const file of ['dump.log', 'stats-dump']) {
+    for (const from of [work, images]) {
+      if (existsSync(join(from, file))) renameSync(join(from, file), join(folder, file));
+    }
+  }
+  for (const file of readdirSync(images)) chmodSync(join(images, file), 0o600);
+}
