@@ -1,0 +1,49 @@
+/** What must be known about a migration before it is accepted, collected by observe.ts and judged by checks.ts. */
+import type { PodMigration } from '../../common/api/schema.js';
+import type { Node, Pod } from '../../common/kube/types.js';
+import type { Reason } from '../../common/errors.js';
+import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
+import type { Failure } from '../agents/failure.js';
+
+/** An answer, or why there is none. */
+export type Answer<T> = { value: T; failure?: undefined } | { failure: Failure; value?: undefined };
+
+export interface NodeFacts {
+  name: string;
+  /** Undefined: there is no node of that name. */
+  node: Node | undefined;
+  /** Undefined: not asked. */
+  agent?: Answer<GetNodeInfoResponse>;
+}
+
+export interface MigrationFacts {
+  migration: PodMigration;
+  /** The source pod; undefined when there is none. */
+  pod: Pod | undefined;
+  /** Names of the pods in its namespace. */
+  podNames: string[];
+  /** Names of all nodes. */
+  nodeNames: string[];
+  source?: NodeFacts;
+  /** The node that was asked for, or all that the scheduler may choose from. */
+  targets: NodeFacts[];
+  /** What the source agent says of the pod's containers. */
+  inspection?: Answer<ContainerFacts[]>;
+  /** Other migrations in the namespace that have not ended. */
+  otherMigrations: PodMigration[];
+  /** Names of PodCheckpoints and ContainerCheckpoints of users that freeze this pod at the moment. */
+  runningCheckpoints: string[];
+}
+
+export interface Refusal {
+  reason: Reason;
+  message: string;
+  hint: string;
+}
+
+export interface Findings {
+  refusals: Refusal[];
+  warnings: string[];
+}
+
+export const refusal = (reason: Reason, message: string, hint = ''): Refusal => ({ reason, message, hint });
