@@ -1,0 +1,131 @@
+/** Flags that all commands share, named as kubectl names them. */
+import type { Options } from 'yargs';
+import { parseDuration } from './text/duration.js';
+import { UsageError } from './cli-error.js';
+
+/** A flag for yargs, with the word for its value in the help. */
+export interface Flag extends Options {
+  value?: string;
+}
+
+/** How to reach the cluster. */
+export const kubeFlags = {
+  namespace: {
+    alias: 'n',
+    type: 'string',
+    requiresArg: true,
+    value: 'NAMESPACE',
+    description: "Namespace (default: the context's)",
+  },
+  context: {
+    type: 'string',
+    requiresArg: true,
+    value: 'NAME',
+    description: 'Context of the kubeconfig to use',
+  },
+  kubeconfig: { type: 'string', requiresArg: true, value: 'FILE', description: 'The kubeconfig file' },
+  cluster: {
+    type: 'string',
+    requiresArg: true,
+    value: 'NAME',
+    description: 'Cluster of the kubeconfig to use',
+  },
+  user: { type: 'string', requiresArg: true, value: 'NAME', description: 'User of the kubeconfig to use' },
+  server: {
+    alias: 's',
+    type: 'string',
+    requiresArg: true,
+    value: 'URL',
+    description: 'Address of the API server',
+  },
+  token: {
+    type: 'string',
+    requiresArg: true,
+    value: 'TOKEN',
+    description: 'Bearer token for the API server',
+  },
+  as: { type: 'string', requiresArg: true, value: 'USER', description: 'User to impersonate' },
+  'as-group': {
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    value: 'GROUP',
+    description: 'Group to impersonate; can be given more than once',
+  },
+  'insecure-skip-tls-verify': { type: 'boolean', description: "Do not check the server's certificate" },
+  'request-timeout': {
+    type: 'string',
+    requiresArg: true,
+    value: 'DURATION',
+    description: 'How long to wait for one answer of the server, such as 5s',
+  },
+} as const satisfies Record<string, Flag>;
+
+/** Flags of every command. */
+export const commonFlags = {
+  v: { type: 'number', default: 0, value: 'LEVEL', description: 'How much to tell about errors' },
+  help: { alias: 'h', type: 'boolean', default: false, description: 'Show this help' },
+} as const satisfies Record<string, Flag>;
+
+export const plainFlag = {
+  plain: { type: 'boolean', default: false, description: 'Show progress as plain lines with the time' },
+} as const satisfies Record<string, Flag>;
+
+/** The parsed values of kubeFlags. */
+export interface KubeFlags {
+  namespace?: string;
+  context?: string;
+  kubeconfig?: string;
+  cluster?: string;
+  user?: string;
+  server?: string;
+  token?: string;
+  as?: string;
+  asGroup?: string[];
+  insecureSkipTlsVerify?: boolean;
+  requestTimeout?: string;
+}
+
+export function outputFlag<const T extends readonly string[]>(formats: T) {
+  return {
+    output: {
+      alias: 'o',
+      type: 'string',
+      requiresArg: true,
+      choices: formats,
+      value: 'FORMAT',
+      description: `Print the object: ${formats.join(', ')}`,
+    },
+  } as const satisfies Record<string, Flag>;
+}
+
+/** Milliseconds of a flag such as --timeout; throws UsageError. */
+export function durationFlag(flag: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    throw new UsageError(`--${flag} takes a duration such as 90s, 10m or 1h30m, not "${text}".`);
+  }
+  return ms;
+}
+
+/**
+ * kubectl takes `-v=6`, `-v 6` and `-v6`; a bare `-v` would be an error there and asks for more here. A parser that knows
+ * nothing of this would take the next word for its value.
+ */
+export function normalizeVerbosity(args: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? '';
+    if (arg === '--') return [...out, ...args.slice(i)];
+    if (arg !== '-v' && arg !== '--v') {
+      out.push(/^-v\d+$/.test(arg) ? `--v=${arg.slice(2)}` : arg);
+      continue;
+    }
+    const next = args[i + 1];
+    if (next !== undefined && /^\d+$/.test(next)) {
+      out.push(`--v=${next}`);
+      i++;
+    } else out.push('--v=1');
+  }
+  return out;
+}

@@ -1,0 +1,71 @@
+/** Help in kubectl's manner: what it does, examples, flags, usage. yargs' own would put the flags' types before their meaning. */
+import type { Flag } from './flags.js';
+
+export interface HelpText {
+  /** What the command does; lines are kept. */
+  what: string;
+  /** Comment and command line, without the program's name. */
+  examples: [comment: string, args: string][];
+  /** Form of the command line, without the program's name. */
+  usage: string;
+}
+
+export interface HelpSection {
+  title: string;
+  flags: Record<string, Flag>;
+}
+
+/** Cells before a flag's description; longer flags get a line of their own. */
+const INDENT = 34;
+
+/** The help of one command, for a terminal `width` cells wide. `name` is how it is called: `kubectl migrate status`. */
+export function helpLines(
+  name: string,
+  text: HelpText,
+  commands: [name: string, summary: string][],
+  sections: HelpSection[],
+  width: number,
+): string[] {
+  const lines = [...text.what.split('\n'), '', 'Examples:'];
+  text.examples.forEach(([comment, args], index) => {
+    if (index > 0) lines.push('');
+    lines.push(`  # ${comment}`, `  ${name} ${args}`.trimEnd());
+  });
+  if (commands.length > 0) {
+    const widest = Math.max(...commands.map(([command]) => command.length));
+    lines.push('', 'Commands:');
+    for (const [command, summary] of commands) lines.push(`  ${command.padEnd(widest)}   ${summary}`);
+  }
+  for (const { title, flags } of sections) {
+    lines.push('', `${title}:`);
+    for (const [flag, options] of Object.entries(flags)) {
+      if (!options.hidden) lines.push(...flagLines(flag, options, width));
+    }
+  }
+  lines.push('', 'Usage:', `  ${name} ${text.usage}`);
+  return lines;
+}
+
+function flagLines(flag: string, options: Flag, width: number): string[] {
+  const short = options.alias ? `-${String(options.alias)}, ` : '    ';
+  const value = options.value ? ` ${options.value}` : '';
+  const left = flag.length === 1 ? `  -${flag}${value}` : `  ${short}--${flag}${value}`;
+  const standard = options.defaultDescription ?? options.default;
+  const told = standard === undefined || standard === false ? '' : ` (default: ${String(standard)})`;
+  const [first = '', ...rest] = wrap(`${options.description ?? ''}${told}`, Math.max(30, width - INDENT));
+  const indented = rest.map((line) => ' '.repeat(INDENT) + line);
+  return left.length < INDENT - 1
+    ? [left.padEnd(INDENT) + first, ...indented]
+    : [left, ' '.repeat(INDENT) + first, ...indented];
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -1,0 +1,55 @@
+import type { KubeClient } from '../common/kube/client.js';
+import type { KubeFlags } from './flags.js';
+import { durationFlag } from './flags.js';
+import { terminal, type Terminal } from './terminal.js';
+import { EXIT, type ExitCode } from './exit-code.js';
+
+declare const LPM_VERSION: string | undefined;
+
+/** Version of this build; `dev` when run from the sources. */
+export const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : 'dev';
+
+/** One run of the program: what the commands share, and how it ends. */
+export class Invocation {
+  exitCode: ExitCode = EXIT.done;
+  /** What was called, as the person calls it: `kubectl migrate status`. */
+  command: string;
+  /** Aborted by Ctrl-C. */
+  readonly detach = new AbortController();
+  #client: KubeClient | undefined;
+
+  constructor(
+    /** How the person calls it: `kubectl migrate`. */
+    readonly program: string,
+  ) {
+    this.command = program;
+  }
+
+  terminal(flags: { plain?: boolean }): Terminal {
+    return terminal({ plain: flags.plain ?? false });
+  }
+
+  /** Reads the kubeconfig. Loaded only when needed: it is two thirds of the program. */
+  async connect(flags: KubeFlags): Promise<{ client: KubeClient; namespace: string }> {
+    const timeoutMs = flags.requestTimeout ? durationFlag('request-timeout', flags.requestTimeout) : 0;
+    const [{ KubeClient }, { loadKubeConfig, currentNamespace }] = await Promise.all([
+      import('../common/kube/client.js'),
+      import('../common/kube/config.js'),
+    ]);
+    const config = loadKubeConfig(flags);
+    const client = new KubeClient(config, {
+      userAgent: `${this.program.replace(' ', '-')}/${version}`,
+      ...(timeoutMs > 0 ? { timeoutMs } : {}),
+      impersonate: {
+        ...(flags.as ? { user: flags.as } : {}),
+        ...(flags.asGroup ? { groups: flags.asGroup } : {}),
+      },
+    });
+    this.#client = client;
+    return { client, namespace: flags.namespace ?? currentNamespace(config) };
+  }
+
+  close(): void {
+    this.#client?.close();
+  }
+}

@@ -1,0 +1,70 @@
+/** The tables of `list`: NAME first, AGE last, as kubectl has them. Pure. */
+import type { PodCheckpoint, PodMigration } from '../../common/api/schema.js';
+import { size } from '../text/bytes.js';
+import { age } from '../text/duration.js';
+import { table } from '../text/table.js';
+
+export interface TableWish {
+  wide: boolean;
+  allNamespaces: boolean;
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+interface Column<T> {
+  head: string;
+  cell: (item: T) => string | undefined;
+  wide?: true;
+}
+
+const NONE = '<none>';
+
+const MIGRATION: Column<PodMigration>[] = [
+  { head: 'POD', cell: ({ spec }) => spec.podName },
+  { head: 'FROM', cell: ({ status }) => status?.sourceNode },
+  { head: 'TO', cell: ({ spec, status }) => status?.targetNode ?? spec.targetNode },
+  { head: 'PHASE', cell: ({ status }) => status?.phase },
+  { head: 'DOWNTIME', cell: ({ status }) => optional(status?.downtimeMilliseconds, (ms) => `${ms}ms`) },
+  { head: 'RESTORED', cell: ({ status }) => status?.restoredPodName, wide: true },
+  { head: 'MOVED', cell: ({ status }) => optional(status?.bytesTransferred, size), wide: true },
+];
+
+const CHECKPOINT: Column<PodCheckpoint>[] = [
+  { head: 'POD', cell: ({ spec }) => spec.podName },
+  { head: 'NODE', cell: ({ status }) => status?.nodeName },
+  { head: 'PHASE', cell: ({ status }) => status?.phase },
+  { head: 'SIZE', cell: ({ status }) => optional(status?.sizeBytes, size) },
+  { head: 'CONTENT', cell: ({ status }) => status?.boundContentName, wide: true },
+];
+
+export function migrationTable(items: PodMigration[], wish: TableWish): string[] {
+  return draw(items, MIGRATION, wish);
+}
+
+export function checkpointTable(items: PodCheckpoint[], wish: TableWish): string[] {
+  return draw(items, CHECKPOINT, wish);
+}
+
+function draw<T extends PodMigration | PodCheckpoint>(
+  items: T[],
+  columns: Column<T>[],
+  { wide, allNamespaces, now }: TableWish,
+): string[] {
+  const all: Column<T>[] = [
+    ...(allNamespaces ? [{ head: 'NAMESPACE', cell: ({ metadata }: T) => metadata.namespace }] : []),
+    { head: 'NAME', cell: ({ metadata }) => metadata.name },
+    ...columns.filter((column) => wide || !column.wide),
+    {
+      head: 'AGE',
+      cell: ({ metadata }) => optional(metadata.creationTimestamp, (time) => age(now - Date.parse(time))),
+    },
+  ];
+  return table(
+    all.map(({ head }) => head),
+    items.map((item) => all.map(({ cell }) => cell(item) || NONE)),
+  );
+}
+
+function optional<V>(value: V | undefined, show: (value: V) => string): string | undefined {
+  return value === undefined ? undefined : show(value);
+}

@@ -1,0 +1,107 @@
+import { UsageError } from '../cli-error.js';
+import type { Command } from '../command.js';
+import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { isExplicitPod, readPod } from '../pod-argument.js';
+import type { ObjectFormat } from '../print-object.js';
+import { either, near } from '../text/suggest.js';
+
+interface Args extends KubeFlags {
+  to?: string;
+  name?: string;
+  tcp: 'close' | 'refuse';
+  timeout: string;
+  wait: boolean;
+  output?: ObjectFormat;
+  plain: boolean;
+}
+
+const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** Bounds of spec.timeoutSeconds. */
+const TIMEOUT_MS = { least: 10_000, most: 86_400_000 };
+const SUBCOMMANDS = ['status', 'list', 'version'];
+
+/** `kubectl migrate POD --to NODE` */
+export const migrateCommand: Command<Args> = {
+  name: '',
+  summary: 'Move a running pod to another node',
+  help: {
+    what: 'Move a running pod to another node. Its memory, open files, volumes and logs arrive there;\nits processes notice no more than a short pause.',
+    examples: [
+      ['Move the pod counter to the node k8s-master', 'counter --to k8s-master'],
+      ['Let the scheduler choose the node, and name the pod that arrives', 'counter --name counter-moved'],
+      ['Refuse to move it while it has open TCP connections', 'pod/web -n shop --to node-2 --tcp=refuse'],
+      ['Ask for it without waiting; look at it later', 'counter --to k8s-master --no-wait'],
+      ['Look at the newest migration of a pod', 'status counter'],
+    ],
+    usage: '(POD | pod/POD) [--to NODE] [flags]',
+  },
+  flags: {
+    to: { type: 'string', requiresArg: true, value: 'NODE', description: 'Node to move the pod to' },
+    name: {
+      type: 'string',
+      requiresArg: true,
+      value: 'NAME',
+      description: 'Name of the pod that arrives (default: POD-restored)',
+    },
+    tcp: {
+      choices: ['close', 'refuse'],
+      default: 'close',
+      requiresArg: true,
+      value: 'close|refuse',
+      description: 'Open TCP connections: close them, or refuse to move the pod',
+    },
+    timeout: {
+      type: 'string',
+      requiresArg: true,
+      default: '10m',
+      value: 'DURATION',
+      description: 'Roll the migration back when it is not done by then',
+    },
+    wait: {
+      type: 'boolean',
+      default: true,
+      description: 'Wait for the end and show the progress; or --no-wait',
+    },
+    ...outputFlag(['json', 'yaml', 'name']),
+    ...plainFlag,
+  },
+  cluster: true,
+  async run(invocation, args, words) {
+    requireNoCommand(invocation.program, words);
+    const pod = readPod(words);
+    const timeoutMs = durationFlag('timeout', args.timeout);
+    if (timeoutMs < TIMEOUT_MS.least || timeoutMs > TIMEOUT_MS.most) {
+      throw new UsageError(`--timeout must be between 10s and 24h, not ${args.timeout}.`);
+    }
+    requireName('to', 'node', args.to);
+    requireName('name', 'pod', args.name);
+    const { migrate } = await import('./run.js');
+    const wish = {
+      pod,
+      ...(args.to === undefined ? {} : { to: args.to }),
+      ...(args.name === undefined ? {} : { name: args.name }),
+      tcp: args.tcp === 'refuse' ? ('Refuse' as const) : ('Close' as const),
+      timeoutMs,
+      wait: args.wait,
+      ...(args.output === undefined ? {} : { output: args.output }),
+      plain: args.plain,
+    };
+    return migrate(invocation, args, wish, SUBCOMMANDS);
+  },
+};
+
+/** `kubectl migrate stauts NAME` is not about a pod named stauts. */
+function requireNoCommand(program: string, words: readonly string[]): void {
+  const [first = '', second] = words;
+  if (second === undefined || isExplicitPod(first)) return;
+  const meant = near(first, SUBCOMMANDS, 1);
+  if (meant.length > 0) {
+    throw new UsageError(`Unknown command "${first}" for "${program}".`, [`Did you mean ${either(meant)}?`]);
+  }
+}
+
+function requireName(flag: string, what: string, name: string | undefined): void {
+  if (name !== undefined && !OBJECT_NAME.test(name)) {
+    throw new UsageError(`--${flag} takes the name of a ${what}, not "${name}".`);
+  }
+}

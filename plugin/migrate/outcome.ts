@@ -1,0 +1,101 @@
+import { GROUP } from '../../common/api/names.js';
+import type { PodMigration } from '../../common/api/schema.js';
+import { messageOf } from '../../common/errors.js';
+import type { KubeClient } from '../../common/kube/client.js';
+import type { Pod } from '../../common/kube/types.js';
+import type { Outcome } from '../await-outcome.js';
+import { EXIT, type ExitCode } from '../exit-code.js';
+import type { Invocation } from '../invocation.js';
+import { printObject, type ObjectFormat } from '../print-object.js';
+import { failureLines, migrationSummary } from '../progress/summary.js';
+import { paint, type Terminal } from '../terminal.js';
+
+export const MIGRATION_RESOURCE = `podmigration.${GROUP}`;
+
+interface Report {
+  invocation: Invocation;
+  terminal: Terminal;
+  client: KubeClient;
+  namespace: string;
+  name: string;
+  outcome: Outcome<PodMigration>;
+  output?: ObjectFormat;
+}
+
+/** Tells how waiting for a migration ended: the result on stdout, what went wrong on stderr. */
+export async function reportOutcome(report: Report): Promise<ExitCode> {
+  const { invocation, terminal, namespace, name, outcome, output } = report;
+  const again = `${invocation.program} status ${name} -n ${namespace}`;
+  const { red, yellow } = paint(terminal.color);
+  const warn = (migration: PodMigration) => {
+    for (const text of migration.status?.warnings ?? []) terminal.err(yellow(`warning: ${text}`));
+  };
+  if (output && outcome.object) {
+    terminal.out(await printObject(outcome.object, output, MIGRATION_RESOURCE));
+  }
+  switch (outcome.how) {
+    case 'succeeded':
+      if (!output) terminal.out(migrationSummary(outcome.object).join('\n'));
+      // The display draws warnings only while it runs; as plain lines they stand there already.
+      if (terminal.live) warn(outcome.object);
+      return EXIT.done;
+    case 'failed': {
+      const [what = '', ...rest] = failureLines(outcome.object);
+      const source = await sourcePod(report.client, outcome.object);
+      terminal.err([red(`error: ${what}`), ...rest, source].filter(Boolean).join('\n'));
+      terminal.err(`More with: ${again}`);
+      return EXIT.failed;
+    }
+    case 'deleted':
+      terminal.err(`error: The migration ${name} was deleted before it had ended.`);
+      terminal.err(`See what became of the pod with: kubectl get pods -n ${namespace} -o wide`);
+      return EXIT.failed;
+    case 'timedOut':
+      terminal.err(
+        `error: Waited long enough: the migration ${name} is still ${outcome.object?.status?.phase ?? 'not taken up by the controller'}.`,
+      );
+      terminal.err(`Look again with: ${again} -w`);
+      return EXIT.timedOut;
+    case 'detached':
+      terminal.err(`Detached; the migration ${name} goes on in the cluster.`);
+      terminal.err(`Look again with: ${again} -w`);
+      return EXIT.detached;
+  }
+}
+
+/** Whether the pod of a failed migration runs on, as the cluster says it, not as it is hoped. */
+async function sourcePod(client: KubeClient, migration: PodMigration): Promise<string> {
+  const { metadata, spec, status = {} } = migration;
+  const namespace = metadata.namespace ?? 'default';
+  const look = `kubectl get pods -n ${namespace} -o wide`;
+  try {
+    return sourceSentence(migration, await client.pods.find(spec.podName, namespace), look);
+  } catch (error) {
+    return `Whether the pod runs on could not be seen (${messageOf(error)}); it was on ${status.sourceNode ?? 'its node'}: ${look}`;
+  }
+}
+
+/** Pure part of sourcePod. */
+export function sourceSentence(migration: PodMigration, pod: Pod | undefined, look: string): string {
+  const { metadata, spec, status = {} } = migration;
+  const name = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  if (!pod) {
+    // Never existed as far as the controller saw: then there is nothing to look after.
+    return status.sourcePodUID ? `The pod ${name} is not there any more; look with: ${look}` : '';
+  }
+  if (status.sourcePodUID && pod.metadata.uid !== status.sourcePodUID) {
+    return `Another pod has taken the name ${name} since; look with: ${look}`;
+  }
+  if (pod.status?.phase === 'Running' && !pod.metadata.deletionTimestamp) {
+    const restarted = status.sourceContainers?.find(({ name: container, containerID }) => {
+      const now = pod.status?.containerStatuses?.find((entry) => entry.name === container)?.containerID;
+      return now !== undefined && now.replace(/^.*:\/\//, '') !== containerID;
+    });
+    if (restarted) {
+      return `The pod ${name} runs on node ${pod.spec?.nodeName ?? '?'}, but its container "${restarted.name}" was restarted meanwhile; look with: ${look}`;
+    }
+    return `The pod ${name} runs on, on node ${pod.spec?.nodeName ?? '?'}, as before.`;
+  }
+  const state = pod.metadata.deletionTimestamp ? 'being deleted' : (pod.status?.phase ?? 'Unknown');
+  return `The pod ${name} is ${state}; look with: ${look}`;
+}

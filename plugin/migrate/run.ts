@@ -1,0 +1,111 @@
+import { API_VERSION } from '../../common/api/names.js';
+import type { PodMigration } from '../../common/api/schema.js';
+import { ApiError } from '../../common/kube/api-error.js';
+import type { KubeClient } from '../../common/kube/client.js';
+import { awaitOutcome } from '../await-outcome.js';
+import { judgeMigration } from '../checks/judge.js';
+import { observe } from '../checks/observe.js';
+import { suggestCommand } from '../checks/suggest-command.js';
+import { EXIT, type ExitCode } from '../exit-code.js';
+import type { KubeFlags } from '../flags.js';
+import { IDLE } from '../idle.js';
+import type { Invocation } from '../invocation.js';
+import { nameFor } from '../object-name.js';
+import { printObject, type ObjectFormat } from '../print-object.js';
+import { migrationDisplay } from '../progress/choose.js';
+import { MIGRATION_RESOURCE, reportOutcome } from './outcome.js';
+
+export interface MigrateWish {
+  pod: string;
+  to?: string;
+  /** Name of the restored pod. */
+  name?: string;
+  tcp?: 'Close' | 'Refuse';
+  timeoutMs: number;
+  wait: boolean;
+  output?: ObjectFormat;
+  plain: boolean;
+}
+
+/** After the time in which a migration must be done the controller rolls it back; so much longer we wait to see it. */
+const ROLLBACK_MS = 10_000;
+
+/** Checks, creates the PodMigration, follows it and tells how it ended. */
+export async function migrate(
+  invocation: Invocation,
+  flags: KubeFlags,
+  wish: MigrateWish,
+  subcommands: readonly string[],
+): Promise<ExitCode> {
+  const terminal = invocation.terminal(wish);
+  const { client, namespace } = await invocation.connect(flags);
+  const question = {
+    namespace,
+    pod: wish.pod,
+    ...(wish.to === undefined ? {} : { node: wish.to }),
+    ...(wish.name === undefined ? {} : { restoredName: wish.name }),
+  };
+  const observed = await observe(client, question);
+  const { notes } = suggestCommand(wish.pod, subcommands, () =>
+    judgeMigration(invocation.program, question, observed),
+  );
+  // Left before anything was created: nothing to look after.
+  if (invocation.detach.signal.aborted) return EXIT.detached;
+  for (const note of notes) terminal.err(`note: ${note}`);
+
+  const created = await create(client, namespace, wish);
+  const { name } = created.metadata;
+  if (!wish.wait) {
+    terminal.out(
+      wish.output
+        ? await printObject(created, wish.output, MIGRATION_RESOURCE)
+        : `${MIGRATION_RESOURCE}/${name} created`,
+    );
+    if (!wish.output) terminal.err(`Follow it with: ${invocation.program} status ${name} -n ${namespace} -w`);
+    return EXIT.done;
+  }
+  terminal.err(`${MIGRATION_RESOURCE}/${name} created`);
+  const outcome = await awaitOutcome<PodMigration>({
+    resource: client.podMigrations,
+    name,
+    namespace,
+    display: await migrationDisplay(terminal),
+    timeoutMs: wish.timeoutMs + ROLLBACK_MS,
+    detach: invocation.detach.signal,
+    idle: IDLE,
+  });
+  return reportOutcome({
+    invocation,
+    terminal,
+    client,
+    namespace,
+    name,
+    outcome,
+    ...(wish.output ? { output: wish.output } : {}),
+  });
+}
+
+async function create(client: KubeClient, namespace: string, wish: MigrateWish): Promise<PodMigration> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await client.podMigrations.create(
+        {
+          apiVersion: API_VERSION,
+          kind: 'PodMigration',
+          metadata: { name: nameFor(wish.pod), namespace },
+          spec: {
+            podName: wish.pod,
+            ...(wish.to === undefined ? {} : { targetNode: wish.to }),
+            ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
+            ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
+            timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
+          },
+        },
+        namespace,
+      );
+    } catch (error) {
+      // Five random letters may meet a namesake.
+      if (!(error instanceof ApiError && error.isAlreadyExists && attempt < 3)) throw error;
+    }
+  }
+}

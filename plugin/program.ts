@@ -1,0 +1,109 @@
+import yargs from 'yargs';
+import { checkpointCommand } from './checkpoint/command.js';
+import { details, explain, UsageError } from './cli-error.js';
+import { forYargs, type AnyCommand } from './command.js';
+import { EXIT, type ExitCode } from './exit-code.js';
+import { commonFlags, kubeFlags, normalizeVerbosity } from './flags.js';
+import { Invocation, version } from './invocation.js';
+import { listCommand } from './list/command.js';
+import { migrateCommand } from './migrate/command.js';
+import { statusCommand } from './status/command.js';
+import { paint, terminal } from './terminal.js';
+import { either, near } from './text/suggest.js';
+import { versionCommand } from './version/command.js';
+
+const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> = {
+  'kubectl-migrate': [migrateCommand, statusCommand, listCommand('migrations'), versionCommand],
+  'kubectl-checkpoint': [checkpointCommand, listCommand('checkpoints'), versionCommand],
+};
+export type ProgramName = keyof typeof PROGRAMS;
+
+/** Which of the two programs this file was called as: a link's name counts, its ending does not. */
+export function programOf(path: string): ProgramName {
+  const name = (path.split(/[\\/]/).at(-1) ?? '').replace(/\.[^.]*$/, '');
+  return name === 'kubectl-checkpoint' ? name : 'kubectl-migrate';
+}
+
+/** Runs one command line and returns its exit code. Never throws. */
+export async function run(name: ProgramName, rawArgs: readonly string[]): Promise<ExitCode> {
+  const args = normalizeVerbosity(rawArgs);
+  const invocation = new Invocation(name.replace('-', ' '));
+  const leave = () => {
+    // The second Ctrl-C means it.
+    if (invocation.detach.signal.aborted) process.exit(EXIT.detached);
+    invocation.detach.abort();
+  };
+  process.on('SIGINT', leave);
+  try {
+    await parse(name, invocation, args.length === 0 ? ['--help'] : args);
+    return invocation.exitCode;
+  } catch (error) {
+    return complain(invocation, error, verbosity(args));
+  } finally {
+    process.off('SIGINT', leave);
+    invocation.close();
+  }
+}
+
+async function parse(name: ProgramName, invocation: Invocation, args: string[]): Promise<void> {
+  const commands = PROGRAMS[name];
+  const parser = yargs(args)
+    .scriptName(invocation.program)
+    .locale('en')
+    .parserConfiguration({ 'greedy-arrays': false })
+    // Before the options: they bring a help of our own.
+    .help(false)
+    .version('version', 'Print the version', `Client Version: ${version}`)
+    .options(commonFlags)
+    .strict()
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw error ?? betterUsage(message, commands);
+    });
+  for (const command of commands) parser.command(forYargs(command, commands, invocation));
+  await parser.parseAsync();
+}
+
+/** yargs' words for a wrong command line, in kubectl's manner and with what may have been meant. */
+function betterUsage(message: string, commands: AnyCommand[]): UsageError {
+  const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1]?.split(', ')[0];
+  if (unknown !== undefined) {
+    const flags = [commonFlags, kubeFlags, ...commands.map((command) => command.flags)].flatMap(Object.keys);
+    const meant = near(unknown, flags, 1).map((flag) => `--${flag}`);
+    return new UsageError(`Unknown flag: ${unknown.length === 1 ? '-' : '--'}${unknown}.`, [
+      ...(meant.length > 0 ? [`Did you mean ${either(meant)}?`] : []),
+    ]);
+  }
+  const missing = /^Not enough arguments following: (.*)$/.exec(message)?.[1];
+  if (missing !== undefined) {
+    return new UsageError(`The value of ${missing.length === 1 ? '-' : '--'}${missing} is missing.`);
+  }
+  const choice = /Argument: ([\w-]+), Given: (.*), Choices: (.*)$/s.exec(message);
+  if (choice) {
+    const [, flag = '', given = '', choices = ''] = choice;
+    const dashes = flag.length === 1 ? '-' : '--';
+    return new UsageError(`${dashes}${flag} cannot be ${given.trim()}; it takes ${choices.trim()}.`);
+  }
+  return new UsageError(message.split('\n')[0] ?? message);
+}
+
+function complain(invocation: Invocation, error: unknown, level: number): ExitCode {
+  const { err, color } = terminal({ plain: false });
+  // Left while the cluster was being asked. A creation that was on its way may have arrived.
+  if (invocation.detach.signal.aborted) {
+    err(`Interrupted. See whether anything was begun: ${invocation.program} list`);
+    return EXIT.detached;
+  }
+  const { message, hints, exitCode } = explain(error);
+  err(paint(color).red(`error: ${message}`));
+  for (const hint of hints) err(hint);
+  if (exitCode === EXIT.usage) err(`See: ${invocation.command} --help`);
+  if (level > 0) for (const line of details(error, level)) err(`  ${line}`);
+  return exitCode;
+}
+
+function verbosity(args: readonly string[]): number {
+  const given = args.findLast((arg) => arg.startsWith('--v='));
+  return given ? Number(given.slice('--v='.length)) || 0 : 0;
+}

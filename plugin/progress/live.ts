@@ -1,0 +1,163 @@
+import {
+  Listr,
+  ListrDefaultRendererLogLevels as Level,
+  ListrLogger,
+  ProcessOutput,
+  type ListrTaskWrapper,
+  type DefaultRenderer,
+  type SimpleRenderer,
+} from 'listr2';
+import { paint, type Paint, type Terminal } from '../terminal.js';
+import type { Display } from './display.js';
+import { belowLines, rowLine } from './lines.js';
+import type { Row, View } from './view.js';
+
+/** Milliseconds between two drawings: tenths of seconds count up smoothly. */
+const TICK_MS = 100;
+/** Cells that listr2 needs in front of a row and at its end. */
+const MARGIN = 6;
+
+type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
+type Ending = 'done' | 'failed' | 'left';
+
+interface Slot {
+  task: Task | undefined;
+  ended: Promise<Ending>;
+  end: (ending: Ending) => void;
+}
+
+/** Rows on stderr that are drawn again as they change: one listr2 task for each row of the view. */
+export class LiveDisplay<T> implements Display<T> {
+  readonly #slots: Slot[];
+  readonly #run: Promise<unknown>;
+  readonly #ticker: NodeJS.Timeout;
+  readonly #notes: string[] = [];
+  readonly #paint: Paint;
+  #object: T | undefined;
+
+  constructor(
+    private readonly terminal: Terminal,
+    labels: readonly string[],
+    private readonly view: (object: T) => View,
+  ) {
+    this.#paint = paint(terminal.color);
+    this.#slots = labels.map(() => {
+      let end: (ending: Ending) => void = () => {};
+      const ended = new Promise<Ending>((resolve) => (end = resolve));
+      return { task: undefined, ended, end };
+    });
+    this.#run = this.#list(labels).run();
+    this.#ticker = setInterval(() => this.#draw(), TICK_MS);
+  }
+
+  update(object: T): void {
+    this.#object = object;
+    this.#draw();
+    const { rows } = this.view(object);
+    const current = rows.findIndex(({ state }) => state === 'active' || state === 'failed');
+    rows.forEach((row, index) => {
+      if (row.state === 'done' || (row.state === 'waiting' && index < current))
+        this.#slots[index]?.end('done');
+    });
+  }
+
+  note(text: string): void {
+    this.#notes.push(text);
+    this.#draw();
+  }
+
+  async end(how: 'succeeded' | 'failed' | 'left'): Promise<void> {
+    clearInterval(this.#ticker);
+    const rows = this.#object === undefined ? [] : this.view(this.#object).rows;
+    const failed = Math.max(
+      0,
+      rows.findIndex(({ state }) => state === 'failed'),
+    );
+    this.#slots.forEach((slot, index) => {
+      if (how === 'failed') slot.end(index < failed ? 'done' : 'failed');
+      else slot.end(how === 'succeeded' ? 'done' : 'left');
+    });
+    await this.#run.catch(() => {});
+  }
+
+  #list(labels: readonly string[]) {
+    const { red, green, yellow, dim } = this.#paint;
+    const [tick, cross, left, dot] = this.terminal.unicode ? ['✔', '✖', '…', '·'] : ['+', 'x', '.', '-'];
+    let over = false;
+    return new Listr(
+      labels.map((label, index) => ({
+        title: label,
+        skip: () => over,
+        task: async (_context: unknown, task: Task) => {
+          const slot = this.#slots[index];
+          if (!slot) return;
+          slot.task = task;
+          this.#draw();
+          const ending = await slot.ended;
+          this.#draw();
+          if (ending === 'failed') throw new Error('failed');
+          if (ending === 'left') {
+            over = true;
+            task.skip();
+          }
+        },
+      })),
+      {
+        renderer: 'default',
+        // Whether to draw live was decided from stderr, listr2 would ask stdout.
+        fallbackRendererCondition: false,
+        registerSignalListeners: false,
+        rendererOptions: {
+          logger: new ListrLogger({
+            processOutput: new ProcessOutput(this.terminal.stream, this.terminal.stream),
+          }),
+          formatOutput: 'truncate',
+          showErrorMessage: false,
+          showSkipMessage: false,
+          icon: {
+            [Level.COMPLETED]: tick,
+            [Level.FAILED]: cross,
+            [Level.SKIPPED_WITH_COLLAPSE]: left,
+            [Level.WAITING]: dot,
+            [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dot,
+            [Level.OUTPUT]: ' ',
+          },
+          color: {
+            [Level.COMPLETED]: green,
+            [Level.FAILED]: red,
+            [Level.PENDING]: yellow,
+            [Level.SKIPPED_WITH_COLLAPSE]: yellow,
+            [Level.WAITING]: dim,
+            [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dim,
+          },
+        },
+      },
+    );
+  }
+
+  #draw(): void {
+    if (this.#object === undefined) return;
+    const view = this.view(this.#object);
+    const width = this.terminal.columns - MARGIN;
+    this.#slots.forEach(({ task }, index) => {
+      const row = view.rows[index];
+      if (!task || !row) return;
+      const line = this.#painted(row, width);
+      if (task.title !== line) task.title = line;
+      if (row.state === 'active') task.output = this.#below(view).join('\n');
+    });
+  }
+
+  #painted(row: Row, width: number): string {
+    const line = rowLine(row, width);
+    const label = line.slice(0, row.label.length);
+    const rest = line.slice(row.label.length);
+    return `${row.state === 'active' ? this.#paint.bold(label) : label}${row.state === 'done' ? this.#paint.dim(rest) : rest}`;
+  }
+
+  #below(view: View): string[] {
+    return belowLines(view, this.#notes).map((line) =>
+      line.startsWith('the pod is frozen') ? this.#paint.cyan(line) : this.#paint.yellow(line),
+    );
+  }
+}

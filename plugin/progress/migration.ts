@@ -1,0 +1,107 @@
+import type { PodMigration } from '../../common/api/schema.js';
+import { share, size } from '../text/bytes.js';
+import { amountOfTime } from '../text/duration.js';
+import { elapsed, span, type Row, type View } from './view.js';
+
+type Status = NonNullable<PodMigration['status']>;
+
+/** The guide's phases in four rows. CheckpointCompleted is an instant, so it shares a row. */
+export const MIGRATION_ROWS = [
+  { label: 'Prepare', phases: ['Pending'], steps: [] },
+  {
+    label: 'Checkpoint',
+    phases: ['CheckpointInProgress', 'CheckpointCompleted'],
+    steps: ['Freeze', 'Dump', 'Collect'],
+  },
+  { label: 'Transfer', phases: ['MigrationInProgress'], steps: ['Transfer', 'Stage'] },
+  { label: 'Restore', phases: ['RestoreInProgress'], steps: ['Restore'] },
+] as const;
+
+type RowKind = (typeof MIGRATION_ROWS)[number];
+
+const DOING: Record<string, string> = {
+  Freeze: 'freezing',
+  Dump: 'dumping memory',
+  Collect: 'collecting files',
+  Transfer: 'moving',
+  Stage: 'staging',
+  Restore: 'restoring',
+};
+
+/** How a migration stands, `now` being milliseconds since the epoch by the controller's clock. */
+export function migrationView(migration: PodMigration, now: number): View {
+  const status = migration.status ?? {};
+  const rows = MIGRATION_ROWS.map((kind) => row(migration, kind, now));
+  if (!status.phase) {
+    const since = Date.parse(migration.metadata.creationTimestamp ?? '');
+    rows[0] = {
+      label: MIGRATION_ROWS[0].label,
+      state: 'active',
+      detail: 'waiting for the controller',
+      ...(Number.isNaN(since) ? {} : { elapsedMs: Math.max(0, now - since) }),
+    };
+  }
+  const frozenMs = frozenFor(status, now);
+  return { rows, warnings: status.warnings ?? [], ...(frozenMs === undefined ? {} : { frozenMs }) };
+}
+
+/** Milliseconds since the source was frozen; undefined when it is not (any more). */
+export function frozenFor(status: Status, now: number): number | undefined {
+  const over =
+    status.phase === 'Succeeded' || status.phase === 'Failed' || status.downtimeMilliseconds !== undefined;
+  const at = Date.parse(status.frozenAt ?? '');
+  return over || Number.isNaN(at) ? undefined : Math.max(0, now - at);
+}
+
+/** `moving 12.3 of 45.0 MiB, 120 MiB/s`, or undefined when no step is running. */
+export function stepText(status: Status, now: number): string | undefined {
+  const { progress } = status;
+  if (!progress) return undefined;
+  const doing = DOING[progress.step] ?? progress.step.toLowerCase();
+  if (progress.bytesDone === undefined) return doing;
+  const parts = [`${doing} ${share(progress.bytesDone, progress.bytesTotal)}`];
+  const seconds = (now - Date.parse(progress.since ?? '')) / 1000;
+  const moving = progress.bytesTotal === undefined || progress.bytesDone < progress.bytesTotal;
+  if (moving && progress.bytesDone > 0 && seconds > 0.2)
+    parts.push(`${size(progress.bytesDone / seconds)}/s`);
+  return parts.join(', ');
+}
+
+function row(migration: PodMigration, kind: RowKind, now: number): Row {
+  const status = migration.status ?? {};
+  const time = span(migration, kind.phases);
+  const current = status.phase !== undefined && (kind.phases as readonly string[]).includes(status.phase);
+  if (!time && !current) return { label: kind.label, state: 'waiting', detail: '' };
+  const elapsedMs = time ? elapsed(time, now) : undefined;
+  const base = { label: kind.label, ...(elapsedMs === undefined ? {} : { elapsedMs }) };
+  if (current) {
+    return { ...base, state: 'active', detail: stepText(status, now) ?? status.message ?? '' };
+  }
+  if (status.phase === 'Failed' && kind === lastEntered(migration)) {
+    return { ...base, state: 'failed', detail: status.reason ?? 'failed' };
+  }
+  return { ...base, state: 'done', detail: outcome(status, kind) };
+}
+
+/** The row in which a migration ended. */
+function lastEntered(migration: PodMigration): RowKind | undefined {
+  const entered = migration.status?.phaseTransitions ?? [];
+  return MIGRATION_ROWS.findLast(({ phases }) =>
+    entered.some(({ phase }) => (phases as readonly string[]).includes(phase)),
+  );
+}
+
+/** What was done in a row that is over. */
+function outcome(status: Status, kind: RowKind): string {
+  if (kind.label === 'Prepare') {
+    return status.restoredPodName
+      ? `pod ${status.restoredPodName} prepared on ${status.targetNode ?? 'the target'}`
+      : '';
+  }
+  const steps = (status.steps ?? []).filter(({ name }) => (kind.steps as readonly string[]).includes(name));
+  const parts = steps.map(({ name, milliseconds }) => `${name.toLowerCase()} ${amountOfTime(milliseconds)}`);
+  if (kind.label === 'Transfer' && status.bytesTransferred !== undefined) {
+    parts.unshift(size(status.bytesTransferred));
+  }
+  return parts.join(', ');
+}

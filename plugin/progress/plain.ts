@@ -1,0 +1,99 @@
+import type { Condition } from '../../common/api/schema.js';
+import type { Display } from './display.js';
+import { stopwatch } from '../text/duration.js';
+import type { Worked } from './view.js';
+
+type Reported = Worked & {
+  status?: {
+    conditions?: Condition[];
+    warnings?: string[];
+    frozenAt?: string;
+    downtimeMilliseconds?: number;
+  };
+};
+
+/** Progress of a step is said again after this many milliseconds. */
+const STEP_EVERY_MS = 2000;
+
+/** Turns one state after another into lines that tell what is new. Holds what it has said, touches nothing else. */
+export class News {
+  #phases = 0;
+  readonly #said = new Set<string>();
+  #message = '';
+  #stepAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly step: (object: Reported, now: number) => string | undefined = () => undefined,
+  ) {}
+
+  /** `now` in milliseconds by the controller's clock. */
+  of(object: Reported, now: number): string[] {
+    const status = object.status ?? {};
+    const lines: string[] = [];
+    const transitions = status.phaseTransitions ?? [];
+    const fresh = transitions.slice(this.#phases);
+    this.#phases = transitions.length;
+    fresh.forEach(({ phase, transitionTime }, index) => {
+      const before = transitions[transitions.length - fresh.length + index - 1];
+      const took = before
+        ? ` (${before.phase} took ${stopwatch(Date.parse(transitionTime) - Date.parse(before.transitionTime))})`
+        : '';
+      lines.push(`${phase}${took}`);
+      this.#stepAt = Number.NEGATIVE_INFINITY;
+    });
+    // Conditions that are True have been reached; False and Unknown ones are on their way or tell of a failure at the end.
+    for (const { type, status: truth, message } of status.conditions ?? []) {
+      if (truth === 'True' && message && message !== status.message) {
+        this.#once(lines, `${type}:${message}`, `${type}: ${message}`);
+      }
+    }
+    if (status.message && status.message !== this.#message) {
+      this.#message = status.message;
+      lines.push(status.message);
+    }
+    if (status.frozenAt) this.#once(lines, `frozen:${status.frozenAt}`, 'the pod is frozen');
+    for (const warning of status.warnings ?? []) this.#once(lines, warning, `warning: ${warning}`);
+    const step = this.step(object, now);
+    if (step && now - this.#stepAt >= STEP_EVERY_MS) {
+      this.#once(lines, `step:${step}`, step);
+      this.#stepAt = now;
+    }
+    return lines;
+  }
+
+  #once(lines: string[], key: string, line: string): void {
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    lines.push(line);
+  }
+}
+
+/** Lines with the time in front, for logs, pipes and terminals that cannot draw. */
+export class PlainDisplay<T extends Reported> implements Display<T> {
+  readonly #news: News;
+
+  constructor(
+    private readonly write: (line: string) => void,
+    /** Milliseconds since the epoch by the controller's clock. */
+    private readonly now: () => number,
+    step?: (object: T, now: number) => string | undefined,
+  ) {
+    this.#news = new News(step as ConstructorParameters<typeof News>[0]);
+  }
+
+  update(object: T): void {
+    for (const line of this.#news.of(object, this.now())) this.#say(line);
+  }
+
+  note(text: string): void {
+    this.#say(`note: ${text}`);
+  }
+
+  end(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #say(line: string): void {
+    this.write(`${new Date().toISOString()} ${line}`);
+  }
+}

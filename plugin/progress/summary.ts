@@ -1,0 +1,57 @@
+/** What is said when a migration is over. */
+import type { PodMigration } from '../../common/api/schema.js';
+import { size } from '../text/bytes.js';
+import { amountOfTime } from '../text/duration.js';
+import { table } from '../text/table.js';
+
+/** The closing summary of a migration that succeeded. */
+export function migrationSummary(migration: PodMigration): string[] {
+  const { metadata, spec, status = {} } = migration;
+  const place = (pod: string, node: string | undefined) => (node ? `${pod} on ${node}` : pod);
+  const rows = [
+    ['  From:', place(spec.podName, status.sourceNode)],
+    [
+      '  To:',
+      place(status.restoredPodName ?? spec.restoredPodName ?? '?', status.targetNode ?? spec.targetNode),
+    ],
+    ['  Downtime:', downtime(status)],
+    ['  Total:', status.totalMilliseconds === undefined ? '' : amountOfTime(status.totalMilliseconds)],
+    ['  Moved:', status.bytesTransferred === undefined ? '' : size(status.bytesTransferred)],
+    ...(status.specChanges ?? []).map((change, index) => [index === 0 ? '  Changed:' : '', change]),
+  ];
+  return [
+    `Migrated pod ${metadata.namespace ?? 'default'}/${spec.podName}.`,
+    ...table(
+      [],
+      rows.filter(([, value]) => value !== ''),
+    ),
+  ];
+}
+
+/** `446 ms ± 2 ms (freeze 34 ms, dump 180 ms, …)`; empty when it was not measured. */
+export function downtime(status: NonNullable<PodMigration['status']>): string {
+  const { downtimeMilliseconds, downtimeErrorMilliseconds, steps = [] } = status;
+  if (downtimeMilliseconds === undefined) return '';
+  const error =
+    downtimeErrorMilliseconds === undefined ? '' : ` ± ${Math.max(1, downtimeErrorMilliseconds)} ms`;
+  const parts = steps.map(({ name, milliseconds }) => `${name.toLowerCase()} ${amountOfTime(milliseconds)}`);
+  return `${amountOfTime(downtimeMilliseconds)}${error}${parts.length > 0 ? ` (${parts.join(', ')})` : ''}`;
+}
+
+/** What went wrong, why and what to do next. */
+export function failureLines(migration: PodMigration): string[] {
+  const { metadata, spec, status = {} } = migration;
+  const pod = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  const lines = [
+    `The migration ${metadata.name} of pod ${pod} failed: ${sentence(status.message ?? 'the controller gives no reason')}`,
+  ];
+  if (status.reason) lines.push(`Reason: ${status.reason}`);
+  if (status.hint) lines.push(`Next: ${sentence(status.hint)}`);
+  return lines;
+}
+
+/** A text that ends like a sentence. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  return /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}

@@ -1,0 +1,57 @@
+import type { Command } from '../command.js';
+import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { readNamed } from '../pod-argument.js';
+import type { ObjectFormat } from '../print-object.js';
+
+interface Args extends KubeFlags {
+  watch: boolean;
+  timeout: string;
+  output?: ObjectFormat;
+  plain: boolean;
+}
+
+const PODS = ['pod', 'pods', 'po'];
+const MIGRATIONS = ['podmigration', 'podmigrations', 'pmig', 'podmigration.lpm.my.domain'];
+
+/** `kubectl migrate status NAME|POD [-w]` */
+export const statusCommand: Command<Args> = {
+  name: 'status',
+  summary: 'Show how a migration stands or how it went',
+  help: {
+    what: 'Show one migration: by its name, or the newest one of a pod.',
+    examples: [
+      ['The newest migration of the pod counter', 'counter'],
+      ['Follow a migration to its end; the exit code is its outcome', 'counter-x7k2p -w'],
+      ['All that is known of it', 'counter-x7k2p -o yaml'],
+    ],
+    usage: '(NAME | POD | pod/POD) [flags]',
+  },
+  flags: {
+    watch: { alias: 'w', type: 'boolean', default: false, description: 'Follow it to its end' },
+    timeout: {
+      type: 'string',
+      requiresArg: true,
+      default: '0',
+      defaultDescription: 'for ever',
+      value: 'DURATION',
+      description: 'How long to follow it',
+    },
+    ...outputFlag(['json', 'yaml', 'name']),
+    ...plainFlag,
+  },
+  cluster: true,
+  async run(invocation, args, words) {
+    const { kind, name } = readNamed(words, new Set([...PODS, ...MIGRATIONS]), 'migration or pod');
+    const timeoutMs = durationFlag('timeout', args.timeout);
+    const { status } = await import('./run.js');
+    return status(invocation, args, {
+      name,
+      onlyPod: PODS.includes(kind),
+      onlyName: MIGRATIONS.includes(kind),
+      watch: args.watch,
+      timeoutMs,
+      plain: args.plain,
+      ...(args.output === undefined ? {} : { output: args.output }),
+    });
+  },
+};

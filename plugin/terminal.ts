@@ -1,0 +1,64 @@
+/** Where a program writes, and what the other end can show. Data goes to `out`, all that is said on the way to `err`. */
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** stderr can show lines that are drawn again. */
+  live: boolean;
+  color: boolean;
+  unicode: boolean;
+  /** Width in which lines that are drawn again must fit. */
+  columns: number;
+  /** The stream that live display draws on. */
+  stream: NodeJS.WriteStream;
+}
+
+interface Surroundings {
+  stderr: { isTTY?: boolean; columns?: number };
+  stdout: { isTTY?: boolean; columns?: number };
+  env: NodeJS.ProcessEnv;
+  plain: boolean;
+}
+
+/** What the terminal can do (https://no-color.org: NO_COLOR counts when it is not empty). */
+export function abilities({ stderr, stdout, env, plain }: Surroundings) {
+  const dumb = env.TERM === 'dumb';
+  const live = stderr.isTTY === true && !dumb && !plain;
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
+  return {
+    live,
+    color: stderr.isTTY === true && !dumb && !plain && !env.NO_COLOR,
+    unicode: /utf-?8/i.test(locale) || locale === '',
+    // listr2 cuts lines at stdout's width even when it draws on stderr.
+    columns: Math.min(stderr.columns ?? 80, stdout.columns ?? 80),
+  };
+}
+
+export function terminal({ plain }: { plain: boolean }): Terminal {
+  return {
+    out: (text) => void process.stdout.write(`${text}\n`),
+    err: (text) => void process.stderr.write(`${text}\n`),
+    stream: process.stderr,
+    ...abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain }),
+  };
+}
+
+/** Optional text, because listr2 declares its formats so. */
+type Brush = (text?: string) => string;
+
+export type Paint = Record<'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan', Brush>;
+
+/** Colours, or nothing when the terminal shall show none. */
+export function paint(color: boolean): Paint {
+  const with_ =
+    (open: number, close: number) =>
+    (text = '') =>
+      color && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text;
+  return {
+    bold: with_(1, 22),
+    dim: with_(2, 22),
+    red: with_(31, 39),
+    green: with_(32, 39),
+    yellow: with_(33, 39),
+    cyan: with_(36, 39),
+  };
+}
