@@ -1,0 +1,24 @@
+import type { AuthContext } from '@grpc/grpc-js/build/src/auth-context.js';
+import { AGENT_ORGANIZATION, CONTROLLER_ORGANIZATION } from '../common/api/names.js';
+import { LpmError } from '../common/errors.js';
+
+/** The one method that other agents may call. */
+const AGENT_METHODS = new Set(['pullArtifacts']);
+
+/**
+ * Roles of a caller: the organizations (O) of its certificate, which TLS has verified already.
+ *
+ * @throws NotAuthorized
+ */
+export function authorize(method: string, context: AuthContext): void {
+  const certificate = context.sslPeerCertificate;
+  const { O: organization, CN: commonName } = (certificate?.subject ?? {}) as { O?: string | string[]; CN?: string };
+  const organizations = organization === undefined ? [] : [organization].flat();
+  if (organizations.includes(CONTROLLER_ORGANIZATION)) return;
+  if (organizations.includes(AGENT_ORGANIZATION) && AGENT_METHODS.has(method)) return;
+  throw new LpmError(
+    'NotAuthorized',
+    `The certificate of "${commonName ?? 'nobody'}" (O=${organizations.join(',') || 'none'}) does not allow ${method}.`,
+    { hint: `Only ${CONTROLLER_ORGANIZATION} may call it.` },
+  );
+}

@@ -1,0 +1,372 @@
+import { rmSync } from 'node:fs';
+import { copyFile, statfs, writeFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LpmError, messageOf } from '../common/errors.js';
+import {
+  Step,
+  TcpMode,
+  type CheckpointRequest,
+  type CheckpointResult,
+  type ContainerArtifact,
+} from '../proto/gen/lpm/v1/agent.js';
+import {
+  beginArtifacts,
+  completeArtifacts,
+  knownCheckpoints,
+  listFiles,
+  readManifest,
+  syncFileSystem,
+  type ArtifactFile,
+} from './artifacts.js';
+import { podCgroupOf, processesBelow, waitFrozen, setFreezer, type FreezerCgroup } from './cgroup.js';
+import { copyQuietLog } from './container-log.js';
+import type { Context } from './context.js';
+import { pagesWritten } from './criu-stats.js';
+import { dumpContainer } from './dump.js';
+import { freezeAll, hasOwnFreeze, isFrozen, thawAll } from './freeze.js';
+import { collectLayer, overlayOfProcess } from './layer.js';
+import { memoryBytes } from './memory.js';
+import { checkContainerId, checkLabel, checkPod, checkUid, type CheckedPod } from './names.js';
+import { findOciRuntime } from './oci.js';
+import { Operation, Steps } from './operation.js';
+import { nameOf, requireSandbox, runningContainers, type RunningContainer } from './pod-view.js';
+import { isAlive, pendingSignals, readStat } from './process.js';
+import { createTar } from './tar.js';
+import { assignVolumes, findEmptyDirs, sharedMemoryOf, type EmptyDir } from './volumes.js';
+
+/** Room that a dump needs beside the memory itself (CRIU's other images, layers and volumes are usually small). */
+const SPARE_BYTES = 64 * 1024 * 1024;
+
+interface CheckedRequest {
+  checkpointUid: string;
+  pod: CheckedPod;
+  containers: { name: string; containerId: string }[];
+  tcp: TcpMode;
+  thawAfter: boolean;
+}
+
+/** Checkpoints of this node: in progress, by UID. Finished ones are found on disk. */
+export class Checkpoints {
+  private readonly running = new Map<string, { pod: CheckedPod; operation: Operation<CheckpointResult> }>();
+
+  constructor(private readonly context: Context) {}
+
+  get inProgress(): number {
+    return this.running.size;
+  }
+
+  isRunning(checkpointUid: string): boolean {
+    return this.running.has(checkpointUid);
+  }
+
+  /** Starts a checkpoint or joins the one with the same UID. */
+  start(request: CheckpointRequest): Operation<CheckpointResult> {
+    const checked = check(request);
+    const known = this.running.get(checked.checkpointUid);
+    if (known) return known.operation;
+    const other = [...this.running.entries()].find(([, { pod }]) => pod.uid === checked.pod.uid);
+    if (other) {
+      throw new LpmError('PodBusy', `Pod ${checked.pod.name} is being checkpointed by ${other[0]} already.`);
+    }
+    const operation = new Operation<CheckpointResult>((self) =>
+      this.context.metrics
+        .observe('checkpoint', () => checkpoint(this.context, checked, self))
+        .finally(() => this.running.delete(checked.checkpointUid)),
+    );
+    this.running.set(checked.checkpointUid, { pod: checked.pod, operation });
+    return operation;
+  }
+
+  /** Asks whatever checkpoints this pod now to stop, and waits until it has thawed the pod. */
+  async cancelFor(podUid: string): Promise<void> {
+    for (const { pod, operation } of this.running.values()) {
+      if (pod.uid !== podUid) continue;
+      operation.canceled = true;
+      await operation.done.catch(() => {});
+    }
+  }
+
+  /** Waits for everything in progress (at the agent's end). */
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.running.values()].map(({ operation }) => operation.done));
+  }
+}
+
+function check(request: CheckpointRequest): CheckedRequest {
+  const containers = request.containers.map(({ name, containerId }) => ({
+    name: checkLabel(name, 'container name'),
+    containerId: checkContainerId(containerId, 'container ID'),
+  }));
+  if (containers.length === 0) throw new LpmError('InvalidArgument', 'The request names no container.');
+  if (request.tcp === TcpMode.UNRECOGNIZED) throw new LpmError('InvalidArgument', 'Unknown TCP mode.');
+  return {
+    checkpointUid: checkUid(request.checkpointUid, 'checkpoint UID'),
+    pod: checkPod(request.pod),
+    containers,
+    tcp: request.tcp === TcpMode.TCP_MODE_UNSPECIFIED ? TcpMode.TCP_MODE_CLOSE : request.tcp,
+    thawAfter: request.thawAfter,
+  };
+}
+
+/** Errors after which everything that was frozen runs again (ErrorDetail.source_thawed). */
+const thawedErrors = new WeakSet<Error>();
+export const leftSourceThawed = (error: unknown): boolean => error instanceof Error && thawedErrors.has(error);
+
+async function checkpoint(
+  context: Context,
+  request: CheckedRequest,
+  operation: Operation<CheckpointResult>,
+): Promise<CheckpointResult> {
+  const { state } = context;
+  const log = context.log.with({ checkpoint_uid: request.checkpointUid, pod_uid: request.pod.uid });
+  const finished = readManifest(state, request.checkpointUid);
+  if (finished) return finished.result;
+  let frozen: readonly FreezerCgroup[] = [];
+  try {
+    const containers = await identify(context, request);
+    await checkRoom(context, containers);
+    const runtime = await findOciRuntime(context.host);
+    const podCgroup = podCgroupOf(containers[0]!.oci.freezer, request.pod.uid);
+    const volumes = assignVolumes(
+      await findEmptyDirs(context.host, request.pod.uid),
+      containers.map(({ name, oci }) => ({ name, spec: oci.spec })),
+    );
+    const folder = beginArtifacts(state, request.checkpointUid, {
+      pod: request.pod,
+      containerIds: containers.map(({ oci }) => oci.id),
+    });
+    const steps = new Steps();
+    const cgroups = containers.map(({ oci }) => oci.freezer);
+    frozen = podCgroup ? [...cgroups, podCgroup] : cgroups;
+
+    operation.report(Step.STEP_FREEZE);
+    const frozenAt = await steps.time(Step.STEP_FREEZE, () => freezeAll(cgroups));
+    stopIfCanceled(operation);
+
+    // The dump lets no instruction of the container's own run, so its files can be copied at the same time.
+    const work = containers.map((container, index) => ({
+      container,
+      folder: join(folder, container.name),
+      volumes: volumes.get(container.name) ?? [],
+      shm: index === 0 ? sharedMemoryOf(container.oci.spec) : undefined,
+    }));
+    await Promise.all(work.map(({ folder: each }) => mkdir(join(each, 'volumes'), { recursive: true, mode: 0o700 })));
+    const dumping = steps.time(Step.STEP_DUMP, () =>
+      Promise.all(
+        work.map(async ({ container, folder: each }) => {
+          operation.report(Step.STEP_DUMP, container.name);
+          await dumpContainer(context.host, runtime, container.oci, each, container.name, request.tcp, (pid) =>
+            noteDumper(folder, container.name, pid),
+          );
+        }),
+      ),
+    );
+    const collecting = steps.time(Step.STEP_COLLECT, () =>
+      Promise.all(
+        work.map(async (each) => {
+          operation.report(Step.STEP_COLLECT, each.container.name);
+          await collect(context, each);
+        }),
+      ),
+    );
+    // Both end before anything is thawed or removed, whichever fails first.
+    for (const outcome of await Promise.allSettled([dumping, collecting])) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    stopIfCanceled(operation);
+    await steps.time(Step.STEP_COLLECT, () =>
+      Promise.all(work.map((each) => collectLog(context, each.container, each.folder))),
+    );
+    for (const { name, oci } of containers) {
+      if (isFrozen(oci.freezer)) continue;
+      throw new LpmError('FreezeFailed', `Container ${name} did not stay frozen during its dump.`, {
+        hint: 'CRIU 4.1 or newer is needed to dump a frozen container.',
+      });
+    }
+    if (request.thawAfter) {
+      thawAll(frozen);
+      frozen = [];
+    } else if (podCgroup) {
+      // From here on, what the kubelet may start in this pod is born frozen.
+      setFreezer(podCgroup, true);
+      await waitFrozen(podCgroup, 1000);
+    } else {
+      log.warn('the pod has no cgroup of its own; only its containers are frozen');
+    }
+
+    const files: ArtifactFile[] = [];
+    const artifacts: ContainerArtifact[] = [];
+    for (const { container, folder: each } of work) {
+      await writeDescription(context, container, each, frozenAt);
+      const listed = await listFiles(each, container.name);
+      files.push(...listed);
+      artifacts.push({
+        containerName: container.name,
+        containerId: container.oci.id,
+        bytes: BigInt(listed.reduce((sum, { size }) => sum + size, 0)),
+        path: join(state.artifacts(request.checkpointUid), container.name),
+        pagesWritten: await pagesWritten(join(each, 'stats-dump')),
+        image: container.cri.image?.userSpecifiedImage || container.cri.image?.image || '',
+        imageRef: container.cri.imageRef,
+      });
+    }
+    if (request.thawAfter) await syncFileSystem(folder);
+    const result: CheckpointResult = {
+      frozenAt,
+      completedAt: new Date(),
+      containers: artifacts,
+      totalBytes: artifacts.reduce((sum, { bytes }) => sum + bytes, 0n),
+      steps: steps.list(),
+    };
+    stopIfCanceled(operation);
+    completeArtifacts(state, {
+      version: 1,
+      checkpointUid: request.checkpointUid,
+      pod: request.pod,
+      nodeName: context.nodeName,
+      result,
+      files,
+    });
+    // A migration does not wait for the disk: until the commit the frozen process itself is there, and a crash of the node
+    // takes that away with the unwritten pages. The sync still runs, for whoever keeps the checkpoint.
+    if (!request.thawAfter) void syncFileSystem(state.artifactsRoot);
+    context.metrics.add('lpm_agent_source_frozen_seconds_sum', '', (Date.now() - frozenAt.getTime()) / 1000);
+    context.metrics.add('lpm_agent_source_frozen_seconds_count');
+    log.info('checkpointed', { bytes: result.totalBytes, frozen_ms: Date.now() - frozenAt.getTime() });
+    return result;
+  } catch (error) {
+    const failure = await undo(context, request, frozen, error);
+    log.error('the checkpoint failed', { reason: failure.reason, error: failure.message });
+    throw failure;
+  }
+}
+
+function stopIfCanceled(operation: Operation<unknown>): void {
+  if (operation.canceled) throw new LpmError('Canceled', 'The checkpoint was canceled.');
+}
+
+/** Takes everything back and says so. */
+async function undo(
+  context: Context,
+  request: CheckedRequest,
+  frozen: readonly FreezerCgroup[],
+  error: unknown,
+): Promise<LpmError> {
+  const doomed = doomedProcesses(frozen);
+  thawAll(frozen);
+  rmSync(context.state.partialArtifacts(request.checkpointUid), { recursive: true, force: true });
+  const cause =
+    error instanceof LpmError ? error : new LpmError('Internal', messageOf(error), { cause: error });
+  const failure =
+    doomed === 0
+      ? cause
+      : new LpmError(
+          cause.reason,
+          `${cause.message} While it was frozen, somebody sent the pod a SIGKILL (${doomed} processes): the kubelet restarts it.`,
+          { hint: cause.hint || 'A liveness probe may have failed meanwhile.', log: cause.log, cause },
+        );
+  thawedErrors.add(failure);
+  return failure;
+}
+
+/** Processes that will die as soon as they are thawed. */
+export function doomedProcesses(frozen: readonly FreezerCgroup[]): number {
+  const pids = new Set(frozen.flatMap(({ dir }) => processesBelow(dir)));
+  return [...pids].filter((pid) => pendingSignals(pid).kill).length;
+}
+
+/** Finds the containers that are named, and checks that they are the ones that run. */
+async function identify(context: Context, request: CheckedRequest): Promise<RunningContainer[]> {
+  const { pod } = request;
+  const sandbox = await requireSandbox(context.cri, pod);
+  const running = await runningContainers(context.host, context.cri, context.runtimeRoots, pod.uid);
+  const found = request.containers.map(({ name, containerId }) => {
+    const container = running.find(({ cri }) => cri.id === containerId);
+    if (container && container.name === name && container.cri.podSandboxId === sandbox.id) return container;
+    const now = running.find((each) => each.name === name);
+    throw now
+      ? new LpmError(
+          'SourceChanged',
+          `Container ${name} of pod ${pod.name} is ${now.cri.id.slice(0, 12)} now, not ${containerId.slice(0, 12)}: it was restarted.`,
+        )
+      : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
+  });
+  const forgotten = running.find(({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id));
+  if (forgotten) {
+    throw new LpmError('SourceChanged', `Container ${nameOf(forgotten.cri)} of pod ${pod.name} runs too.`, {
+      hint: 'All running containers of a pod are checkpointed together.',
+    });
+  }
+  const frozen = found.find(({ oci }) => hasOwnFreeze(oci.freezer));
+  if (frozen) {
+    const holder = knownCheckpoints(context.state).find(({ manifest }) => manifest?.pod.uid === pod.uid);
+    throw new LpmError(
+      'PodBusy',
+      `Container ${frozen.name} of pod ${pod.name} is frozen already${holder ? ` by checkpoint ${holder.checkpointUid}` : ''}.`,
+    );
+  }
+  return found;
+}
+
+async function checkRoom(context: Context, containers: readonly RunningContainer[]): Promise<void> {
+  const wanted = containers.reduce((sum, { oci }) => sum + memoryBytes(processesBelow(oci.freezer.dir)), SPARE_BYTES);
+  const { bavail, bsize } = await statfs(context.state.root);
+  const free = bavail * bsize;
+  if (free > wanted) return;
+  const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 1048576)} MiB`;
+  throw new LpmError(
+    'NoSpace',
+    `The dump takes about ${mebibytes(wanted)}, but only ${mebibytes(free)} are free in ${context.state.root} on node ${context.nodeName}.`,
+    { hint: 'Make room there.' },
+  );
+}
+
+interface Collecting {
+  container: RunningContainer;
+  folder: string;
+  volumes: EmptyDir[];
+  shm: string | undefined;
+}
+
+async function collect(context: Context, { container, folder, volumes, shm }: Collecting): Promise<void> {
+  const { host } = context;
+  const archives = volumes.map(({ name, path }) =>
+    createTar(host, { folder: host.path(path), archive: join(folder, 'volumes', `${name}.tar`) }),
+  );
+  if (shm) archives.push(createTar(host, { folder: host.path(shm), archive: join(folder, 'dev-shm.tar') }));
+  await Promise.all([collectLayer(host, overlayOfProcess(host, container.oci.pid), folder), ...archives]);
+}
+
+async function collectLog(context: Context, container: RunningContainer, folder: string): Promise<void> {
+  const { logPath } = await context.cri.containerInfo(container.oci.id);
+  if (logPath) await copyQuietLog(context.host.path(logPath), join(folder, 'container.log'));
+}
+
+/** config.dump and spec.dump, as checkpointctl reads them (podman's libpod ContainerConfig, a runtime-spec). */
+async function writeDescription(
+  context: Context,
+  container: RunningContainer,
+  folder: string,
+  frozenAt: Date,
+): Promise<void> {
+  const config = {
+    id: container.oci.id,
+    name: container.name,
+    rootfsImageName: container.cri.image?.image ?? '',
+    rootfsImageRef: container.cri.imageRef,
+    runtime: container.oci.runtime,
+    createdTime: new Date(Number(container.cri.createdAt / 1_000_000n)).toISOString(),
+    checkpointedTime: frozenAt.toISOString(),
+  };
+  await writeFile(join(folder, 'config.dump'), JSON.stringify(config), { mode: 0o600 });
+  await copyFile(context.host.path(join(container.oci.bundle, 'config.json')), join(folder, 'spec.dump'));
+}
+
+/** Notes who dumps, so that an agent that comes after us waits for it before it thaws (see recoverCheckpoints). */
+function noteDumper(folder: string, container: string, pid: number): void {
+  const stat = readStat(pid);
+  if (stat) void writeFile(join(folder, `${container}.dumper`), `pid ${pid}\nstart ${stat.startTime}\n`);
+}
+
+export const dumperAlive = (fields: Record<string, string> | undefined): boolean =>
+  fields !== undefined && isAlive(Number(fields.pid), fields.start);

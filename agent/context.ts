@@ -1,0 +1,20 @@
+import type { Cri } from './cri.js';
+import type { Host } from './host.js';
+import type { Logger } from './log.js';
+import type { Metrics } from './metrics.js';
+import type { StateDir } from './state.js';
+
+/** What every part of the agent is given. */
+export interface Context {
+  nodeName: string;
+  version: string;
+  host: Host;
+  cri: Cri;
+  state: StateDir;
+  log: Logger;
+  metrics: Metrics;
+  /** Where the OCI runtimes keep their state. */
+  runtimeRoots: readonly string[];
+  /** Where the runtime handler's script lies on the node. */
+  handlerPath: string;
+}

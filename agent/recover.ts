@@ -1,0 +1,49 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LpmError } from '../common/errors.js';
+import { knownCheckpoints } from './artifacts.js';
+import { podCgroupOf, type FreezerCgroup } from './cgroup.js';
+import { dumperAlive } from './checkpoint.js';
+import type { Context } from './context.js';
+import { thawAll } from './freeze.js';
+import { findOciContainer } from './oci.js';
+import { readFields } from './state.js';
+
+/** A runtime that an agent before us left dumping is given this long: thawed under CRIU's hands, a process would crash. */
+const DUMPER_PATIENCE_MS = 60_000;
+
+/**
+ * Takes back what an agent that died left half done: a checkpoint without checkpoint.json counts for nobody, so its
+ * containers run on. Complete checkpoints stay as they are, with their containers frozen: only the controller knows whether
+ * they may run.
+ */
+export async function recoverCheckpoints(context: Context): Promise<void> {
+  for (const { checkpointUid, complete, unfinished } of knownCheckpoints(context.state)) {
+    if (complete) continue;
+    const partial = context.state.partialArtifacts(checkpointUid);
+    const end = performance.now() + DUMPER_PATIENCE_MS;
+    const dumping = (): boolean =>
+      readdirSync(partial)
+        .filter((name) => name.endsWith('.dumper'))
+        .some((name) => dumperAlive(readFields(join(partial, name))));
+    while (dumping() && performance.now() < end) await delay(50);
+    const cgroups: FreezerCgroup[] = [];
+    for (const id of unfinished?.containerIds ?? []) {
+      try {
+        const { freezer } = findOciContainer(context.host, context.runtimeRoots, id);
+        const podCgroup = podCgroupOf(freezer, unfinished?.pod.uid ?? '');
+        cgroups.push(freezer, ...(podCgroup ? [podCgroup] : []));
+      } catch (error) {
+        // Its process is gone: there is nothing to thaw.
+        if (!(error instanceof LpmError)) throw error;
+      }
+    }
+    thawAll(cgroups);
+    rmSync(partial, { recursive: true, force: true });
+    context.log.warn('thawed the source of a checkpoint that an earlier agent left unfinished', {
+      checkpoint_uid: checkpointUid,
+      pod_uid: unfinished?.pod.uid,
+    });
+  }
+}

@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { link, copyFile, open, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ChannelCredentials, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
+import { agentDnsName } from '../common/api/names.js';
+import { LpmError, messageOf } from '../common/errors.js';
+import {
+  AgentServiceClient,
+  type PullArtifactsRequest,
+  type PullArtifactsResponse,
+} from '../proto/gen/lpm/v1/agent.js';
+import { isArtifactPath, readManifest, type ArtifactFile } from './artifacts.js';
+import type { Context } from './context.js';
+import { isLabel } from './names.js';
+import { fromServiceError } from './rpc-errors.js';
+
+/** One message's worth of file contents (PullArtifactsResponse.data). */
+const CHUNK_BYTES = 256 * 1024;
+/** HTTP/2 window of the pulling side: as much may be on its way unread (grpc-js sets it for clients only). */
+const WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** A file as it arrived. */
+export interface ReceivedFile extends ArtifactFile {
+  /** Hex. */
+  sha256: string;
+}
+
+/** Serves PullArtifacts: all files of a finished checkpoint, each with the hash of what was sent. */
+export async function sendArtifacts(
+  context: Context,
+  checkpointUid: string,
+  call: ServerWritableStream<PullArtifactsRequest, PullArtifactsResponse>,
+): Promise<void> {
+  const manifest = readManifest(context.state, checkpointUid);
+  if (!manifest) {
+    throw new LpmError('CheckpointNotFound', `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`);
+  }
+  let gone = false;
+  const left = new Promise<void>((resolve) =>
+    call.once('cancelled', () => {
+      gone = true;
+      resolve();
+    }),
+  );
+  const send = async (part: NonNullable<PullArtifactsResponse['part']>): Promise<void> => {
+    if (gone) throw new LpmError('Canceled', 'The pulling agent went away.');
+    if (!call.write({ part })) await Promise.race([once(call, 'drain'), left]);
+  };
+  let bytes = 0;
+  for (const { container, path, size } of manifest.files) {
+    await send({ $case: 'start', value: { containerName: container, path, size: BigInt(size) } });
+    const hash = createHash('sha256');
+    const file = await open(join(context.state.artifacts(checkpointUid), container, path), 'r');
+    try {
+      let sent = 0;
+      while (sent < size) {
+        // A new buffer each time: the one before may still wait to be written to the connection.
+        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - sent));
+        const { bytesRead } = await file.read(chunk, 0, chunk.length, sent);
+        if (bytesRead === 0) break;
+        const data = chunk.subarray(0, bytesRead);
+        hash.update(data);
+        sent += bytesRead;
+        await send({ $case: 'data', value: data });
+      }
+      if (sent !== size) throw new LpmError('ArtifactInvalid', `The artifact ${container}/${path} has shrunk.`);
+    } finally {
+      await file.close();
+    }
+    await send({ $case: 'end', value: { sha256: hash.digest() } });
+    bytes += size;
+    context.metrics.add('lpm_agent_bytes_sent_total', '', size);
+  }
+  await send({ $case: 'complete', value: { files: manifest.files.length, bytes: BigInt(bytes) } });
+}
+
+export interface Source {
+  checkpointUid: string;
+  /** "IP:port" of the agent that holds the checkpoint. */
+  address: string;
+  /** Its certificate must name this node. */
+  nodeName: string;
+}
+
+/**
+ * Pulls all files of a checkpoint from another agent into `folder`/<container>/<path>.
+ *
+ * @param onBytes called with how many bytes have arrived so far
+ * @throws TransferFailed when the connection breaks or a hash differs, ArtifactInvalid for a name outside the known layout
+ */
+export async function pullArtifacts(
+  credentials: ChannelCredentials,
+  source: Source,
+  folder: string,
+  onBytes: (bytes: number) => void,
+): Promise<ReceivedFile[]> {
+  // The address is an IP; what the certificate must carry is the name of the node's agent.
+  const name = agentDnsName(source.nodeName);
+  const client = new AgentServiceClient(source.address, credentials, {
+    'grpc.ssl_target_name_override': name,
+    'grpc.default_authority': name,
+    'grpc.max_receive_message_length': 4 * CHUNK_BYTES,
+    'grpc-node.flow_control_window': WINDOW_BYTES,
+  });
+  const peer = `node ${source.nodeName}`;
+  const receiver = new Receiver(folder, peer);
+  const stream = client.pullArtifacts({ checkpointUid: source.checkpointUid });
+  try {
+    for await (const message of stream as AsyncIterable<PullArtifactsResponse>) {
+      await receiver.take(message);
+      onBytes(receiver.bytes);
+    }
+    return receiver.finish();
+  } catch (error) {
+    if (error instanceof LpmError) throw error;
+    if (typeof (error as ServiceError).code === 'number') throw fromServiceError(error as ServiceError, peer);
+    throw new LpmError('TransferFailed', `${peer}: ${messageOf(error)}.`, { cause: error });
+  } finally {
+    await receiver.close();
+    stream.cancel();
+    client.close();
+  }
+}
+
+/** Writes what a stream of parts says, and believes none of it. */
+class Receiver {
+  bytes = 0;
+  private readonly files: ReceivedFile[] = [];
+  private current: { file: ArtifactFile; handle: FileHandle; hash: ReturnType<typeof createHash>; got: number } | undefined;
+  private complete = false;
+
+  constructor(
+    private readonly folder: string,
+    private readonly peer: string,
+  ) {}
+
+  async take({ part }: PullArtifactsResponse): Promise<void> {
+    if (!part || this.complete) throw this.bad('sent something unknown');
+    switch (part.$case) {
+      case 'start':
+        return this.begin(part.value.containerName, part.value.path, Number(part.value.size));
+      case 'data':
+        return this.data(part.value);
+      case 'end':
+        return this.end(part.value.sha256);
+      case 'complete':
+        if (this.current || part.value.files !== this.files.length || Number(part.value.bytes) !== this.bytes) {
+          throw this.bad('sent another number of files or bytes than it says');
+        }
+        this.complete = true;
+    }
+  }
+
+  finish(): ReceivedFile[] {
+    if (!this.complete) throw this.bad('ended before everything was sent');
+    return this.files;
+  }
+
+  async close(): Promise<void> {
+    await this.current?.handle.close();
+    this.current = undefined;
+  }
+
+  private async begin(container: string, path: string, size: number): Promise<void> {
+    if (this.current) throw this.bad('began a file within another');
+    if (!isLabel(container) || !isArtifactPath(path)) {
+      throw new LpmError('ArtifactInvalid', `${this.peer} sent a file of the unknown name "${container}/${path}".`);
+    }
+    const full = join(this.folder, container, path);
+    mkdirSync(dirname(full), { recursive: true, mode: 0o700 });
+    const handle = await open(full, 'wx', 0o600);
+    this.current = { file: { container, path, size }, handle, hash: createHash('sha256'), got: 0 };
+  }
+
+  private async data(data: Uint8Array): Promise<void> {
+    if (!this.current) throw this.bad('sent data without a file');
+    const { file, handle, hash } = this.current;
+    if (this.current.got + data.length > file.size) throw this.bad(`sent more of ${file.path} than it said`);
+    hash.update(data);
+    // One write may take less than it was given.
+    for (let at = 0; at < data.length; ) at += (await handle.write(data, at)).bytesWritten;
+    this.current.got += data.length;
+    this.bytes += data.length;
+  }
+
+  private async end(sha256: Uint8Array): Promise<void> {
+    if (!this.current) throw this.bad('ended a file that it had not begun');
+    const { file, hash, got } = this.current;
+    const digest = hash.digest();
+    if (got !== file.size || !digest.equals(sha256)) throw this.bad(`sent ${file.path} damaged`);
+    await this.close();
+    this.files.push({ ...file, sha256: digest.toString('hex') });
+  }
+
+  private bad(what: string): LpmError {
+    return new LpmError('TransferFailed', `${this.peer} ${what}.`);
+  }
+}
+
+/** The same for a checkpoint that lies on this node: links where they can be had, else copies. */
+export async function linkArtifacts(context: Context, checkpointUid: string, folder: string): Promise<ArtifactFile[]> {
+  const manifest = readManifest(context.state, checkpointUid);
+  if (!manifest) {
+    throw new LpmError('CheckpointNotFound', `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`);
+  }
+  for (const { container, path } of manifest.files) {
+    const from = join(context.state.artifacts(checkpointUid), container, path);
+    const to = join(folder, container, path);
+    mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
+    await link(from, to).catch(() => copyFile(from, to));
+  }
+  return manifest.files;
+}
