@@ -1,5 +1,6 @@
 /** Help in kubectl's manner: what it does, examples, flags, usage. yargs' own would put the flags' types before their meaning. */
 import type { Flag } from './flags.js';
+import { wrap } from './text/wrap.js';
 
 export interface HelpText {
   /** What the command does; lines are kept. */
@@ -57,15 +58,4 @@ function flagLines(flag: string, options: Flag, width: number): string[] {
   return left.length < INDENT - 1
     ? [left.padEnd(INDENT) + first, ...indented]
     : [left, ' '.repeat(INDENT) + first, ...indented];
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

@@ -35,9 +35,9 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
   }
   switch (outcome.how) {
     case 'succeeded':
-      if (!output) terminal.out(migrationSummary(outcome.object).join('\n'));
       // The display draws warnings only while it runs; as plain lines they stand there already.
       if (terminal.live) warn(outcome.object);
+      if (!output) terminal.out(migrationSummary(outcome.object).join('\n'));
       return EXIT.done;
     case 'failed': {
       const [what = '', ...rest] = failureLines(outcome.object);

@@ -100,8 +100,6 @@ function outcome(status: Status, kind: RowKind): string {
   }
   const steps = (status.steps ?? []).filter(({ name }) => (kind.steps as readonly string[]).includes(name));
   const parts = steps.map(({ name, milliseconds }) => `${name.toLowerCase()} ${amountOfTime(milliseconds)}`);
-  if (kind.label === 'Transfer' && status.bytesTransferred !== undefined) {
-    parts.unshift(size(status.bytesTransferred));
-  }
-  return parts.join(', ');
+  const moved = kind.label === 'Transfer' ? status.bytesTransferred : undefined;
+  return [...(moved === undefined ? [] : [`${size(moved)} moved`]), ...parts].join(', ');
 }

@@ -38,7 +38,10 @@ export class News {
       const took = before
         ? ` (${before.phase} took ${stopwatch(Date.parse(transitionTime) - Date.parse(before.transitionTime))})`
         : '';
-      lines.push(`${phase}${took}`);
+      const news =
+        index === fresh.length - 1 && status.message !== this.#message ? status.message : undefined;
+      if (news !== undefined) this.#message = news;
+      lines.push(`${phase}${news ? `: ${news}` : ''}${took}`);
       this.#stepAt = Number.NEGATIVE_INFINITY;
     });
     // Conditions that are True have been reached; False and Unknown ones are on their way or tell of a failure at the end.

@@ -3,6 +3,10 @@ import type { PodMigration } from '../../common/api/schema.js';
 import { size } from '../text/bytes.js';
 import { amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
+import { wrap } from '../text/wrap.js';
+
+/** What stands beside the labels still fits a terminal of 80 columns. */
+const VALUE_WIDTH = 64;
 
 /** The closing summary of a migration that succeeded. */
 export function migrationSummary(migration: PodMigration): string[] {
@@ -15,6 +19,7 @@ export function migrationSummary(migration: PodMigration): string[] {
       place(status.restoredPodName ?? spec.restoredPodName ?? '?', status.targetNode ?? spec.targetNode),
     ],
     ['  Downtime:', downtime(status)],
+    ...wrap(stepTimes(status), VALUE_WIDTH).map((line) => ['', line]),
     ['  Total:', status.totalMilliseconds === undefined ? '' : amountOfTime(status.totalMilliseconds)],
     ['  Moved:', status.bytesTransferred === undefined ? '' : size(status.bytesTransferred)],
     ...(status.specChanges ?? []).map((change, index) => [index === 0 ? '  Changed:' : '', change]),
@@ -28,14 +33,20 @@ export function migrationSummary(migration: PodMigration): string[] {
   ];
 }
 
-/** `446 ms ± 2 ms (freeze 34 ms, dump 180 ms, …)`; empty when it was not measured. */
+/** `446 ms ± 2 ms`; empty when it was not measured. */
 export function downtime(status: NonNullable<PodMigration['status']>): string {
-  const { downtimeMilliseconds, downtimeErrorMilliseconds, steps = [] } = status;
+  const { downtimeMilliseconds, downtimeErrorMilliseconds } = status;
   if (downtimeMilliseconds === undefined) return '';
   const error =
     downtimeErrorMilliseconds === undefined ? '' : ` ± ${Math.max(1, downtimeErrorMilliseconds)} ms`;
-  const parts = steps.map(({ name, milliseconds }) => `${name.toLowerCase()} ${amountOfTime(milliseconds)}`);
-  return `${amountOfTime(downtimeMilliseconds)}${error}${parts.length > 0 ? ` (${parts.join(', ')})` : ''}`;
+  return `${amountOfTime(downtimeMilliseconds)}${error}`;
+}
+
+/** `freeze 34 ms, dump 180 ms, …` */
+export function stepTimes({ steps = [] }: NonNullable<PodMigration['status']>): string {
+  return steps
+    .map(({ name, milliseconds }) => `${name.toLowerCase()} ${amountOfTime(milliseconds)}`)
+    .join(', ');
 }
 
 /** What went wrong, why and what to do next. */

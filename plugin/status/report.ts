@@ -2,10 +2,11 @@
 import type { PodMigration } from '../../common/api/schema.js';
 import { rowLine } from '../progress/lines.js';
 import { frozenFor, migrationView } from '../progress/migration.js';
-import { downtime, sentence } from '../progress/summary.js';
+import { downtime, sentence, stepTimes } from '../progress/summary.js';
 import { size } from '../text/bytes.js';
 import { age, amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
+import { wrap } from '../text/wrap.js';
 
 const MARK = { waiting: '·', active: '>', done: '✔', failed: '✖' } as const;
 const ASCII_MARK = { waiting: '-', active: '>', done: '+', failed: 'x' } as const;
@@ -34,6 +35,7 @@ export function statusReport(
     ],
     ['Frozen:', frozen === undefined ? undefined : `for ${amountOfTime(frozen)} by now`],
     ['Downtime:', downtime(status)],
+    ...wrap(stepTimes(status), Math.max(40, width - 16)).map((line): [string, string] => ['', line]),
     ['Total:', status.totalMilliseconds === undefined ? undefined : amountOfTime(status.totalMilliseconds)],
     ['Moved:', status.bytesTransferred === undefined ? undefined : size(status.bytesTransferred)],
     ['Checkpoint:', status.podCheckpointName],
