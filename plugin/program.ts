@@ -9,7 +9,7 @@ import { listCommand } from './list/command.js';
 import { migrateCommand } from './migrate/command.js';
 import { statusCommand } from './status/command.js';
 import { paint, terminal } from './terminal.js';
-import { either, near } from './text/suggest.js';
+import { near } from './text/suggest.js';
 import { versionCommand } from './version/command.js';
 
 const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> = {
@@ -59,7 +59,8 @@ async function parse(name: ProgramName, invocation: Invocation, args: string[]):
     .exitProcess(false)
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error ?? betterUsage(message, commands);
+      // yargs throws its own complaints as YError, and hands on what a command threw.
+      throw error && error.name !== 'YError' ? error : betterUsage(error?.message ?? message, commands);
     });
   for (const command of commands) parser.command(forYargs(command, commands, invocation));
   await parser.parseAsync();
@@ -72,7 +73,7 @@ function betterUsage(message: string, commands: AnyCommand[]): UsageError {
     const flags = [commonFlags, kubeFlags, ...commands.map((command) => command.flags)].flatMap(Object.keys);
     const meant = near(unknown, flags, 1).map((flag) => `--${flag}`);
     return new UsageError(`Unknown flag: ${unknown.length === 1 ? '-' : '--'}${unknown}.`, [
-      ...(meant.length > 0 ? [`Did you mean ${either(meant)}?`] : []),
+      ...(meant.length > 0 ? [`Did you mean ${meant.join(' or ')}?`] : []),
     ]);
   }
   const missing = /^Not enough arguments following: (.*)$/.exec(message)?.[1];

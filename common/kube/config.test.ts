@@ -67,3 +67,8 @@ test('what cannot be found is named', async () => {
   await writeFile(broken, '{');
   assert.throws(() => loadKubeConfig({ kubeconfig: broken }), /cannot be read/);
 });
+
+test('a server without TLS, such as kubectl proxy, can be used', async () => {
+  const config = loadKubeConfig({ kubeconfig: await kubeconfig('plain', 'http://127.0.0.1:8001') });
+  await config.applyToHTTPSOptions({});
+});
