@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync } from 'node:fs';
-import { credentials, type CallOptions, type Client, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  credentials,
+  type CallOptions,
+  type Client,
+  type ClientUnaryCall,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import type * as cri from '../../proto/gen/runtime/v1/cri.js';
 import {
   ContainerConfig,
@@ -25,29 +32,40 @@ type Unary<Request, Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => unknown;
 
-/** The unary calls of a generated client, each taking its request and an optional deadline. */
+/** The unary calls of a generated client, each taking its request, an optional deadline and a signal that cancels it. */
 type Promised<C> = {
   [Method in Exclude<keyof C, keyof Client | 'getContainerEvents'>]: C[Method] extends Unary<
     infer Request,
     infer Response
   >
-    ? (request: Request, deadlineMs?: number) => Promise<Response>
+    ? (request: Request, deadlineMs?: number, signal?: AbortSignal) => Promise<Response>
     : never;
 };
 
 function promised<C extends Client>(client: C): Promised<C> {
+  type Call = (
+    request: unknown,
+    options: Partial<CallOptions>,
+    done: (...args: never[]) => void,
+  ) => ClientUnaryCall;
   const call =
     (method: string) =>
-    (request: unknown, deadlineMs = 120_000) =>
+    (request: unknown, deadlineMs = 120_000, signal?: AbortSignal) =>
       new Promise((resolve, reject) => {
-        const options: Partial<CallOptions> = { deadline: Date.now() + deadlineMs };
-        const done = (error: ServiceError | null, response: unknown): void =>
-          error ? reject(error) : resolve(response);
-        (client as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(
+        if (signal?.aborted) return reject(signal.reason as Error);
+        const cancel = (): void => unary.cancel();
+        const done = (error: ServiceError | null, response: unknown): void => {
+          signal?.removeEventListener('abort', cancel);
+          if (error) reject(error);
+          else resolve(response);
+        };
+        const unary = (client as unknown as Record<string, Call>)[method]!.call(
+          client,
           request,
-          options,
+          { deadline: Date.now() + deadlineMs },
           done,
         );
+        signal?.addEventListener('abort', cancel);
       });
   return new Proxy({} as Promised<C>, { get: (_, method) => call(String(method)) });
 }

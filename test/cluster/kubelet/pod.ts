@@ -1,0 +1,71 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import type { Plain, Pod } from '../../../common/kube/types.js';
+
+export type { Pod };
+type Spec = NonNullable<Plain<V1Pod>['spec']>;
+export type PodSpec = Spec;
+export type ContainerSpec = Spec['containers'][number];
+export type VolumeSpec = NonNullable<Spec['volumes']>[number];
+export type PodStatus = NonNullable<Plain<V1Pod>['status']>;
+export type ContainerStatus = NonNullable<PodStatus['containerStatuses']>[number];
+export type ContainerState = NonNullable<ContainerStatus['state']>;
+export type PodCondition = NonNullable<PodStatus['conditions']>[number];
+
+export const uidOf = (pod: Pod): string => pod.metadata.uid ?? '';
+export const namespaceOf = (pod: Pod): string => pod.metadata.namespace ?? 'default';
+export const specOf = (pod: Pod): PodSpec => pod.spec as PodSpec;
+export const podKey = (pod: Pod): string => `${namespaceOf(pod)}/${pod.metadata.name}`;
+
+/** Seconds that the API server granted when the pod's deletion was asked for. */
+export const deletionGrace = (pod: Pod): number | undefined =>
+  (pod.metadata as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
+
+export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
+
+/**
+ * A pod's quality of service class: Guaranteed when every container's limits of CPU and memory equal its requests,
+ * BestEffort when none has any (https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/).
+ */
+export function qosClass(pod: Pod): QosClass {
+  const spec = specOf(pod);
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
+  const names = ['cpu', 'memory'] as const;
+  let any = false;
+  let guaranteed = true;
+  for (const { resources } of containers) {
+    for (const name of names) {
+      const limit = parseQuantity(resources?.limits?.[name] ?? '0');
+      const request = parseQuantity(resources?.requests?.[name] ?? resources?.limits?.[name] ?? '0');
+      if (limit > 0 || request > 0) any = true;
+      if (limit === 0 || limit !== request) guaranteed = false;
+    }
+  }
+  if (!any) return 'BestEffort';
+  return guaranteed ? 'Guaranteed' : 'Burstable';
+}
+
+const suffixes: Record<string, number> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+/** The number that a Kubernetes quantity ("250m", "64Mi", "1e3") stands for; 0 for what is none. */
+export function parseQuantity(quantity: string | number): number {
+  const match = /^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkMGTPE]|[KMGTPE]i)?$/.exec(String(quantity).trim());
+  if (!match) return 0;
+  return Number(match[1]) * (suffixes[match[2] ?? ''] ?? 1);
+}
