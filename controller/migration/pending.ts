@@ -1,0 +1,201 @@
+/** Pending: nothing is frozen. The migration is accepted or refused, then the target pod is made and waited for. */
+import { isoTime, findCondition } from '../status/conditions.js';
+import { REASON } from '../status/reasons.js';
+import { failureOf } from '../agents/failure.js';
+import { checks, type Verdict } from './checks.js';
+import type { Draft } from './draft.js';
+import type { MigrationFacts, Refusal } from './facts.js';
+import { interruption } from './interruption.js';
+import { originOf, restoredName } from './names.js';
+import { containerId } from './pod-checks.js';
+import { targetPod, type TargetPodPlan } from './target-pod.js';
+import { handlersWaiting, targetTrouble, waitingFor } from './target-state.js';
+
+/** How often the target agent is asked whether its handler waits, at first and after a while. */
+const POLL_MS = 100;
+const SLOW_POLL_MS = 1000;
+
+export function pending(draft: Draft): void {
+  if (draft.has('Accepted')) preparing(draft);
+  else judge(draft);
+}
+
+/** Accepts the migration or refuses it. */
+function judge(draft: Draft): void {
+  const { migration, facts } = draft.observed;
+  draft.phase('Pending');
+  if (migration.metadata.deletionTimestamp) {
+    const message = `Migration ${migration.metadata.name} was deleted before it began.`;
+    draft.phase('Failed');
+    draft.condition('Failed', 'True', 'Canceled', message);
+    draft.set({ reason: 'Canceled', message, completionTime: isoTime(draft.now) });
+    draft.finalizer = 'remove';
+    return;
+  }
+  if (!facts) {
+    draft.requeue(POLL_MS);
+    return;
+  }
+  const verdict = checks(facts);
+  const [first] = verdict.refusals;
+  if (first) refuse(draft, first, verdict.refusals, facts);
+  else accept(draft, facts, verdict);
+}
+
+function refuse(draft: Draft, first: Refusal, all: Refusal[], facts: MigrationFacts): void {
+  const others = all.length - 1;
+  const more = others > 0 ? ` (and ${others} more, see the condition Accepted)` : '';
+  const everything = all.map(({ message }) => message).join(' ');
+  draft.phase('Failed');
+  draft.condition('Accepted', 'False', first.reason, everything);
+  draft.condition('Failed', 'True', first.reason, everything);
+  draft.set({
+    reason: first.reason,
+    message: `${first.message}${more}`,
+    ...(first.hint ? { hint: first.hint } : {}),
+    observedGeneration: draft.observed.migration.metadata.generation ?? 1,
+    completionTime: isoTime(draft.now),
+    ...(facts.pod?.spec?.nodeName ? { sourceNode: facts.pod.spec.nodeName } : {}),
+    ...(draft.observed.migration.spec.targetNode
+      ? { targetNode: draft.observed.migration.spec.targetNode }
+      : {}),
+  });
+  draft.event('migration', 'Warning', first.reason, first.message);
+  draft.finalizer = 'remove';
+}
+
+function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
+  const { migration } = draft.observed;
+  const pod = facts.pod!;
+  const taken = new Set(facts.podNames);
+  const name = migration.spec.restoredPodName ?? restoredName(originOf(pod), (other) => taken.has(other));
+  const { changes } = targetPod(pod, migration, plan(draft, name, verdict.candidates));
+  draft.set({
+    observedGeneration: migration.metadata.generation ?? 1,
+    startTime: isoTime(draft.now),
+    sourcePodUID: pod.metadata.uid!,
+    sourceNode: pod.spec!.nodeName!,
+    sourceContainers: pod.spec!.containers.map((container) => ({
+      name: container.name,
+      containerID: containerId(pod, container.name) ?? '',
+    })),
+    restoredPodName: name,
+    specChanges: changes,
+    ...(verdict.warnings.length > 0 ? { warnings: verdict.warnings } : {}),
+    ...(migration.spec.targetNode ? { targetNode: migration.spec.targetNode } : {}),
+    message: `Preparing pod ${name}${migration.spec.targetNode ? ` on node ${migration.spec.targetNode}` : ''}; the source runs on meanwhile.`,
+  });
+  draft.condition('Accepted', 'True', REASON.Accepted, 'Every check passed.');
+  draft.condition('TargetPrepared', 'False', REASON.CreatingPod, `Pod ${name} is being created.`);
+  draft.event('migration', 'Normal', 'Accepted', `Pod ${pod.metadata.name} can be migrated.`);
+  for (const warning of verdict.warnings) draft.event('migration', 'Warning', 'MayNotice', warning);
+  draft.finalizer = 'add';
+  draft.barrier();
+  draft.start('createTarget', plan(draft, name, verdict.candidates));
+}
+
+function plan(draft: Draft, name: string, candidates: string[]): TargetPodPlan {
+  const { targetNode } = draft.observed.migration.spec;
+  return targetNode ? { name, nodeName: targetNode } : { name, candidates };
+}
+
+/** The target pod is made, and its node prepares it up to the first container, where the handler waits. */
+function preparing(draft: Draft): void {
+  const { observed, operations, status } = draft;
+  const interrupted = interruption(observed);
+  if (interrupted) return draft.rollBack(interrupted);
+
+  const { createTarget } = operations;
+  if (createTarget.state === 'done' && status.restoredPodUID === undefined) {
+    const { uid, differences, changes } = createTarget.value;
+    draft.set({ restoredPodUID: uid, specChanges: changes });
+    draft.barrier();
+    if (differences.length > 0) {
+      return draft.rollBack(
+        failureOf(
+          'TargetPodChanged',
+          `Pod ${status.restoredPodName} was changed while it was created: ${differences.slice(0, 5).join('; ')}.`,
+          'An admission webhook or policy of the cluster did that: exempt pods with the annotation lpm.my.domain/migration from it.',
+        ),
+      );
+    }
+    return draft.again();
+  }
+  if (draft.status.restoredPodUID === undefined) return creating(draft);
+
+  const { pod, state, warning } = observed.target;
+  if (!pod) return draft.requeue(POLL_MS);
+  const trouble = targetTrouble(pod, warning);
+  if (trouble) return draft.rollBack(trouble);
+  const node = pod.spec?.nodeName;
+  if (!node) {
+    const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+    const message = `Pod ${pod.metadata.name} waits for a node${scheduled?.message ? `: ${scheduled.message}` : '.'}`;
+    draft.condition('TargetPrepared', 'False', REASON.WaitingForNode, message);
+    draft.set({ message });
+    return draft.requeue(SLOW_POLL_MS);
+  }
+  if (status.targetNode !== node) draft.set({ targetNode: node });
+
+  const names = (status.sourceContainers ?? []).map(({ name }) => name);
+  if (!state?.value || !handlersWaiting(state.value, names)) {
+    const message = waitingFor(pod, state, warning);
+    draft.condition('TargetPrepared', 'False', REASON.WaitingForHandler, message);
+    draft.set({ message });
+    const since =
+      Date.parse(findCondition(draft.status.conditions, 'Accepted')?.lastTransitionTime ?? '') || 0;
+    return draft.requeue(draft.now - since > 5000 ? SLOW_POLL_MS : POLL_MS);
+  }
+  draft.condition(
+    'TargetPrepared',
+    'True',
+    REASON.HandlersWaiting,
+    `Node ${node} waits for the state of the pod.`,
+  );
+  draft.event(
+    'migration',
+    'Normal',
+    'TargetPrepared',
+    `Pod ${pod.metadata.name} on node ${node} waits for its state.`,
+  );
+  draft.phase('CheckpointInProgress');
+  draft.set({
+    message: `Checkpointing pod ${observed.migration.spec.podName} on node ${status.sourceNode}.`,
+  });
+  draft.barrier();
+  draft.start('createCheckpoint');
+}
+
+function creating(draft: Draft): void {
+  const { observed, operations, status } = draft;
+  const { createTarget } = operations;
+  const name = status.restoredPodName!;
+  switch (createTarget.state) {
+    case 'none': {
+      // After a restart of the controller: the facts are collected again, the name stands.
+      const candidates = observed.facts ? checks(observed.facts).candidates : [];
+      return draft.start('createTarget', plan(draft, name, candidates));
+    }
+    case 'running':
+    case 'done':
+      return;
+    case 'failed': {
+      const { failure, attempts } = createTarget;
+      if (failure.reason === 'NameTaken' && !observed.migration.spec.restoredPodName && observed.source.pod) {
+        const taken = new Set([name, ...(observed.facts?.podNames ?? [])]);
+        const next = restoredName(originOf(observed.source.pod), (other) => taken.has(other));
+        draft.set({ restoredPodName: next });
+        draft.barrier();
+        return draft.start(
+          'createTarget',
+          plan(draft, next, observed.facts ? checks(observed.facts).candidates : []),
+        );
+      }
+      if (!failure.retryable || attempts >= 5) return draft.rollBack(failure);
+      draft.ensure('createTarget');
+      return;
+    }
+    default:
+      createTarget satisfies never;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Rolling back: the source runs on, after the target's agent has confirmed that nothing of it will ever execute there.
+ * This is the only place that thaws. If the claim turns out to be the target's, the migration goes forward instead.
+ */
+import { Claim } from '../../proto/gen/lpm/v1/agent.js';
+import { findCondition, isoTime } from '../status/conditions.js';
+import { REASON } from '../status/reasons.js';
+import { recordedFailure, STUCK_AFTER_ATTEMPTS, type Draft } from './draft.js';
+import { commit } from './frozen.js';
+
+/** A checkpoint that still runs is waited for so long before the source is thawed over its head. */
+const CHECKPOINT_GRACE_MS = 60_000;
+/** The target pod is waited for so long, so that its name is free for the next attempt. */
+const TARGET_GONE_MS = 40_000;
+
+export function rollingBack(draft: Draft): void {
+  const { operations, observed, status } = draft;
+  // What is being created now must be known before it can be taken away.
+  if (operations.createTarget.state === 'running' || operations.createCheckpoint.state === 'running') return;
+  rememberTarget(draft);
+
+  const target = draft.status.restoredPodUID;
+  const node = draft.status.targetNode ?? observed.target.pod?.spec?.nodeName;
+  // Recorded on the API server before the source agent is asked to freeze: without it nothing is frozen.
+  const mayBeFrozen = findCondition(status.conditions, 'Checkpointed') !== undefined;
+
+  if (mayBeFrozen || (target && node)) {
+    const { revoke } = operations;
+    const revoked = draft.insist('revoke', `Revoking the restore on node ${node}`);
+    if (revoke.state === 'done' && revoke.value === Claim.CLAIM_COMMITTED) return turnForward(draft);
+    const dispensable = !mayBeFrozen && revoke.state === 'failed' && revoke.attempts >= STUCK_AFTER_ATTEMPTS;
+    if (!revoked && !dispensable) return;
+  }
+  if (mayBeFrozen && !thawed(draft)) return;
+  draft.unstuck();
+  if (cleanedUp(draft)) failed(draft);
+}
+
+/** A target pod that was created just before the controller died is found by its annotation. */
+function rememberTarget(draft: Draft): void {
+  const { createTarget } = draft.operations;
+  const uid =
+    draft.observed.target.pod?.metadata.uid ??
+    (createTarget.state === 'done' ? createTarget.value.uid : undefined);
+  if (uid && draft.status.restoredPodUID === undefined) draft.set({ restoredPodUID: uid });
+}
+
+function thawed(draft: Draft): boolean {
+  const { operations, observed, now, status } = draft;
+  const { checkpoint } = operations;
+  const dumping =
+    checkpoint.state === 'running' ||
+    (observed.source.state?.value?.checkpoints.some((one) => one.inProgress) ?? false);
+  const since = Date.parse(findCondition(status.conditions, 'RollingBack')?.lastTransitionTime ?? '');
+  // A dump that still runs would freeze the pod again after it was thawed: the agent ends it first.
+  if (operations.thaw.state === 'none' && dumping && now - since < CHECKPOINT_GRACE_MS) {
+    draft.requeue(250);
+    return false;
+  }
+  return draft.insist('thaw', `Thawing pod ${observed.migration.spec.podName} on node ${status.sourceNode}`);
+}
+
+function cleanedUp(draft: Draft): boolean {
+  const { operations, observed, status, now } = draft;
+  const outstanding: boolean[] = [];
+  if (status.restoredPodUID) {
+    outstanding.push(!draft.insist('deleteTarget', `Deleting pod ${status.restoredPodName}`));
+    if (status.targetNode) outstanding.push(!draft.tidied('discardTarget'));
+    const { deleteTarget } = operations;
+    const deletedAt = deleteTarget.state === 'done' ? deleteTarget.at : now;
+    if (observed.target.pod && now - deletedAt < TARGET_GONE_MS) {
+      outstanding.push(true);
+      draft.requeue(500);
+    }
+  }
+  if (observed.checkpointUid) {
+    outstanding.push(!draft.tidied('discardSource'));
+    if (operations.recordCheckpoint.state !== 'running') outstanding.push(!draft.tidied('discardCheckpoint'));
+    else outstanding.push(true);
+  }
+  return !outstanding.includes(true);
+}
+
+function failed(draft: Draft): void {
+  const { reason, message, log } = recordedFailure(draft.status);
+  const { podName } = draft.observed.migration.spec;
+  const source = draft.observed.source.pod;
+  const runsOn =
+    source && !source.metadata.deletionTimestamp
+      ? ` Pod ${podName} runs on as before on node ${draft.status.sourceNode}.`
+      : '';
+  draft.clear('progress');
+  draft.set({
+    reason,
+    message: `${message}${runsOn}`,
+    completionTime: isoTime(draft.now),
+    totalMilliseconds: Math.max(0, draft.now - Date.parse(draft.status.startTime ?? isoTime(draft.now))),
+  });
+  draft.phase('Failed');
+  draft.condition('RollingBack', 'False', REASON.RolledBack, 'The source runs on, the target is gone.');
+  draft.condition('Failed', 'True', reason, log ? `${message}\n${log}` : message);
+  draft.event('migration', 'Warning', reason, `${message}${runsOn}`);
+  draft.finalizer = 'remove';
+}
+
+function turnForward(draft: Draft): void {
+  draft.unstuck();
+  draft.condition(
+    'RollingBack',
+    'False',
+    REASON.AlreadyCommitted,
+    'The restored processes executed already: the migration is completed instead.',
+  );
+  const { restore } = draft.operations;
+  commit(draft, restore.state === 'done' ? restore.value : undefined);
+}
