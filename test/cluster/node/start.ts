@@ -12,7 +12,7 @@
  *
  * Needs root. What a killed test leaves behind is removed by `stopNode(dir)`, or by starting in the same `dir` again.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -30,8 +30,8 @@ import { testImages, type TestImage } from '../images/images.js';
 import { nodeRoot, type Say } from '../node-root.js';
 import { shortHash } from '../paths.js';
 import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
-import type { RunResult } from '../run.js';
-import { cgroupDirs, createCgroups, destroyCgroups, hierarchies, removeEmptyCgroups } from './cgroups.js';
+import { createCgroups, destroyCgroups, hierarchies, removeEmptyCgroups } from './cgroups.js';
+import { enter, group, handle, type NodeHandle, type NodeRecord } from './handle.js';
 import { cniConfig, containerdConfig, hostsFile, serviceScript, type NodeConfig } from './config.js';
 import { connectNode, type NodeLink } from './network.js';
 import {
@@ -41,6 +41,8 @@ import {
   lacksSysResource,
   nodeBinary,
 } from './programs.js';
+
+export type { ExecOptions, NodeHandle } from './handle.js';
 
 export interface Bind {
   /** File or folder on this machine. */
@@ -64,50 +66,12 @@ export interface NodeOptions {
   services?: Readonly<Record<string, readonly string[]>>;
   /** Puts further files into the node before it starts; `upper` is the writable layer of its root. */
   prepare?: (upper: string) => void | Promise<void>;
+  /** Folder on this machine for the logs of the node's daemons; default: in `dir`. */
+  logDir?: string;
   /** OCI archives to import; the test images when not given. */
   images?: readonly TestImage[];
   say?: Say;
 }
-
-/** What is known of a running node from its directory alone. */
-interface NodeRecord {
-  name: string;
-  podCidr: string;
-  root: string;
-  init: ProcessRecord;
-}
-
-export interface NodeHandle {
-  readonly name: string;
-  readonly dir: string;
-  readonly podCidr: string;
-  /** Process 1 of the node, as seen from outside. */
-  readonly init: ProcessRecord;
-  /** containerd's socket as a path on this machine. */
-  readonly criSocket: string;
-  /** A path inside the node as a path on this machine, valid while the node runs. */
-  path(inside: string): string;
-  running(): boolean;
-  /** Runs a command in all of the node's namespaces, to its end. */
-  exec(argv: readonly string[], options?: ExecOptions): Promise<RunResult>;
-  /** Starts a command in the node; end it by something inside the node, or by its input's end. */
-  spawn(argv: readonly string[], stdio?: 'pipe' | 'inherit'): ChildProcess;
-  /** Ends a service's process; it is started again unless `down`. Waits until the process is gone. */
-  restartService(name: string, options?: { signal?: string; down?: boolean }): Promise<void>;
-  /** Starts a service that was not known at the node's start, or starts a downed one again. */
-  startService(name: string, command: readonly string[]): Promise<void>;
-  importImage(archive: string, reference?: string): Promise<void>;
-  stop(): Promise<void>;
-}
-
-export interface ExecOptions {
-  stdin?: string | Buffer;
-  /** The command is ended after so many seconds, exit code 124. */
-  timeoutSeconds?: number;
-}
-
-const group = (dir: string, name: string): string => `lpm-${shortHash(dir)}/${name}`;
-const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The folders of a node that lie on the real disk: overlayfs cannot be stacked, and data outlives a restart. */
 const disks = {
@@ -115,7 +79,6 @@ const disks = {
   'var/lib/kubelet': '/var/lib/kubelet',
   'var/lib/lpm': '/var/lib/lpm',
   'var/log/pods': '/var/log/pods',
-  'var/log/lpm-node': '/var/log/lpm-node',
 };
 
 /**
@@ -146,6 +109,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     to,
     mode: 'rw',
   }));
+  const logDir = resolve(options.logDir ?? join(dir, 'logs'));
+  binds.push({ from: logDir, to: '/var/log/lpm-node', mode: 'rw' });
   for (const bind of binds) mkdirSync(bind.from, { recursive: true });
   binds.push({ ...(await nodeBinary(root, upper)), mode: 'ro' }, ...(options.binds ?? []));
 
@@ -162,10 +127,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   if (help) await installSysResourceHelp(upper, say);
   await options.prepare?.(upper);
 
-  const init = await boot(dir, options.name, root, binds);
-  const record: NodeRecord = { name: options.name, podCidr: config.podCidr, root, init };
+  const init = await boot(dir, options.name, root, binds, logDir);
+  const record: NodeRecord = { name: options.name, podCidr: config.podCidr, root, logDir, init };
   writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
-  const node = handle(dir, record);
+  const node = handle(dir, record, () => stopNode(dir, record.name));
   try {
     if (options.network) await connectNode(root, options.network.lab, init, options.network.link);
     await waitForContainerd(node);
@@ -193,7 +158,9 @@ export async function startSingleNode(options: Partial<NodeOptions> = {}): Promi
 /** The node that was started in this directory, by this process or another; undefined when none runs there. */
 export function openNode(dir: string): NodeHandle | undefined {
   const record = readRecord(resolve(dir));
-  return record && isRunning(record.init) ? handle(resolve(dir), record) : undefined;
+  return record && isRunning(record.init)
+    ? handle(resolve(dir), record, () => stopNode(dir, record.name))
+    : undefined;
 }
 
 /** Ends whatever still runs of a node in this directory, and removes the directory. */
@@ -241,20 +208,15 @@ function writeConfiguration(
   }
 }
 
-/** Words of a shell line that puts the shell into a cgroup before it becomes something else. */
-function enter(dir: string, name: string, leaf: string): string {
-  return cgroupDirs(group(dir, name))
-    .map((cgroup) => {
-      const inLeaf = join(cgroup, leaf, 'cgroup.procs');
-      return `echo 0 >'${existsSync(inLeaf) ? inLeaf : join(cgroup, 'cgroup.procs')}'`;
-    })
-    .join(' && ');
-}
-
-async function boot(dir: string, name: string, root: string, binds: readonly Bind[]): Promise<ProcessRecord> {
+async function boot(
+  dir: string,
+  name: string,
+  root: string,
+  binds: readonly Bind[],
+  logDir: string,
+): Promise<ProcessRecord> {
   createCgroups(group(dir, name));
-  mkdirSync(join(dir, 'var/log/lpm-node'), { recursive: true });
-  const logFile = join(dir, 'var/log/lpm-node/init.log');
+  const logFile = join(logDir, 'init.log');
   const log = openSync(logFile, 'a');
   const script = new URL('boot.sh', import.meta.url).pathname;
   const flags = '--mount --uts --ipc --net --pid --cgroup --fork';
@@ -288,7 +250,7 @@ async function waitForContainerd(node: NodeHandle): Promise<void> {
   const deadline = Date.now() + 30_000;
   while (!existsSync(node.criSocket) || (await node.exec(['ctr', 'version'])).code !== 0) {
     if (!node.running() || Date.now() > deadline) {
-      const log = (name: string): string => tail(join(node.dir, 'var/log/lpm-node', name));
+      const log = (name: string): string => tail(join(node.logDir, name));
       throw new Error(
         `containerd of node ${node.name} did not come up: ${log('init.log')} ${log('containerd.log')}`,
       );
@@ -304,81 +266,3 @@ const tail = (file: string): string => {
     return '(no log)';
   }
 };
-
-function handle(dir: string, record: NodeRecord): NodeHandle {
-  const inside = (path: string): string => `/proc/${record.init.pid}/root${path}`;
-
-  const start = (argv: readonly string[], stdio: 'pipe' | 'inherit' = 'pipe'): ChildProcess => {
-    if (!isRunning(record.init)) throw new Error(`The node ${record.name} does not run.`);
-    const nsenter = `nsenter -t ${record.init.pid} -m -u -i -n -p -C -r -w`;
-    const script = `${enter(dir, record.name, 'system')} && exec ${nsenter} -- "$@"`;
-    const env = [
-      '/usr/bin/env',
-      '-i',
-      `PATH=${path}`,
-      'HOME=/root',
-      'LC_ALL=C',
-      `TERM=${process.env.TERM ?? 'dumb'}`,
-    ];
-    return spawn('sh', ['-c', script, 'sh', ...env, ...argv], { stdio });
-  };
-
-  const exec = (argv: readonly string[], options: ExecOptions = {}): Promise<RunResult> =>
-    new Promise((resolve, reject) => {
-      const limit = options.timeoutSeconds ? ['timeout', '-k', '1', String(options.timeoutSeconds)] : [];
-      const child = start([...limit, ...argv]);
-      const out: Buffer[] = [];
-      const err: Buffer[] = [];
-      child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-      child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-      child.on('error', reject);
-      child.on('close', (code) => {
-        const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString('utf8');
-        resolve({ code: code ?? 255, stdout: text(out), stderr: text(err) });
-      });
-      child.stdin?.on('error', () => {});
-      child.stdin?.end(options.stdin ?? '');
-    });
-
-  const mustExec = async (argv: readonly string[], options?: ExecOptions): Promise<string> => {
-    const { code, stdout, stderr } = await exec(argv, options);
-    if (code !== 0) {
-      throw new Error(
-        `"${argv.join(' ')}" in node ${record.name} failed (${code}): ${(stderr || stdout).trim()}`,
-      );
-    }
-    return stdout;
-  };
-
-  return {
-    name: record.name,
-    dir,
-    podCidr: record.podCidr,
-    init: record.init,
-    criSocket: inside('/run/containerd/containerd.sock'),
-    path: inside,
-    running: () => isRunning(record.init),
-    exec,
-    spawn: start,
-    restartService: async (name, { signal = 'TERM', down = false } = {}) => {
-      const script =
-        `[ -z "$3" ] || : >"/run/lpm-node/$1.down"; pid=$(cat "/run/lpm-node/$1.pid" 2>/dev/null) || exit 0; ` +
-        `kill -"$2" "$pid"; while [ -e "/proc/$pid" ]; do sleep 0.02; done`;
-      await mustExec(['sh', '-c', script, 'sh', name, signal, down ? 'down' : '']);
-    },
-    startService: async (name, command) => {
-      const script =
-        `file=/etc/lpm-node/services/$1; known=$([ -e "$file" ] && echo yes); cat >"$file.new"; chmod 755 "$file.new"; ` +
-        `mv "$file.new" "$file"; rm -f "/run/lpm-node/$1.down"; ` +
-        `[ -n "$known" ] || setsid /usr/local/lib/lpm-node/supervise.sh "$1" </dev/null >/dev/null 2>&1 &`;
-      await mustExec(['sh', '-c', script, 'sh', name], { stdin: serviceScript(command) });
-    },
-    importImage: async (archive, reference) => {
-      const name = reference ? ['--index-name', reference] : [];
-      await mustExec(['ctr', '-n', 'k8s.io', 'images', 'import', '--local', ...name, '-'], {
-        stdin: readFileSync(archive),
-      });
-    },
-    stop: () => stopNode(dir, record.name),
-  };
-}
