@@ -118,7 +118,7 @@ export function normalizeVerbosity(args: readonly string[]): string[] {
     const arg = args[i] ?? '';
     if (arg === '--') return [...out, ...args.slice(i)];
     if (arg !== '-v' && arg !== '--v') {
-      out.push(/^-v\d+$/.test(arg) ? `--v=${arg.slice(2)}` : arg);
+      out.push(/^-v=?\d+$/.test(arg) ? `--v=${arg.replace(/^-v=?/, '')}` : arg);
       continue;
     }
     const next = args[i + 1];

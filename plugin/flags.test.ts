@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UsageError } from './cli-error.js';
+import { normalizeVerbosity } from './flags.js';
+import { nameFor } from './object-name.js';
+import { isExplicitPod, readPod } from './pod-argument.js';
+import { programOf } from './program.js';
+
+test('-v takes a level as kubectl does, and alone it never swallows the pod', () => {
+  assert.deepEqual(normalizeVerbosity(['-v', 'counter']), ['--v=1', 'counter']);
+  for (const form of [['-v=6'], ['-v6'], ['-v', '6'], ['--v=6'], ['--v', '6']]) {
+    assert.deepEqual(normalizeVerbosity([...form, 'counter']), ['--v=6', 'counter']);
+  }
+  assert.deepEqual(normalizeVerbosity(['--', '-v']), ['--', '-v']);
+});
+
+test('a pod is named in any of kubectl’s ways, also one that is named like a command', () => {
+  assert.equal(readPod(['counter']), 'counter');
+  assert.equal(readPod(['pod/counter']), 'counter');
+  assert.equal(readPod(['pods', 'counter']), 'counter');
+  assert.equal(readPod(['pod/list']), 'list');
+  assert.equal(readPod(['pod/pod']), 'pod');
+  assert.ok(isExplicitPod('pod/list') && !isExplicitPod('list'));
+  for (const words of [[], [''], ['pod'], ['pod/'], ['deploy/web'], ['a', 'b'], ['pod', 'a', 'b']]) {
+    assert.throws(() => readPod(words), UsageError, words.join(' '));
+  }
+});
+
+test('generated names are names that Kubernetes takes, however long the pod’s is', () => {
+  assert.match(nameFor('counter'), /^counter-[bcdfghjklmnpqrstvwxz2-9]{5}$/);
+  const long = nameFor(`${'a'.repeat(56)}.${'b'.repeat(100)}`, () => 0);
+  assert.equal(long, `${'a'.repeat(56)}-bbbbb`);
+  assert.ok(nameFor('a'.repeat(253)).length <= 63);
+});
+
+test('the program is chosen by the name of its link', () => {
+  assert.equal(programOf('/usr/local/bin/kubectl-checkpoint'), 'kubectl-checkpoint');
+  assert.equal(programOf('/x/dist/kubectl-checkpoint.mjs'), 'kubectl-checkpoint');
+  assert.equal(programOf('/x/dist/kubectl-migrate.mjs'), 'kubectl-migrate');
+  assert.equal(programOf('/tmp/built.mjs'), 'kubectl-migrate');
+});

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
+
+describe('the command line', { skip: await missing('kubectl') }, () => {
+  let plugins: Plugins;
+  before(async () => {
+    plugins = await buildPlugins();
+  });
+  after(() => plugins.remove());
+  const call = (...args: string[]) => kubectl(args, { links: plugins.links });
+
+  test('each program is one file of less than 2 MB', async () => {
+    assert.ok((await stat(join(plugins.links, 'built.mjs'))).size < 2_000_000);
+  });
+
+  test('the name that it is called by chooses the program', async () => {
+    const migrate = await call('migrate', '--help');
+    assert.equal(migrate.code, 0);
+    assert.match(migrate.stdout, /^Move a running pod to another node/);
+    assert.match(migrate.stdout, /\n {2}kubectl migrate counter --to k8s-master\n/);
+    const checkpoint = await call('checkpoint', '--help');
+    assert.match(checkpoint.stdout, /^Save the state of a running pod/);
+    assert.match(checkpoint.stdout, /\n {2}kubectl checkpoint pod counter\n/);
+  });
+
+  test('every command has help with examples, in kubectl’s manner', async () => {
+    for (const command of ['migrate status', 'migrate list', 'migrate version', 'checkpoint list']) {
+      const { code, stdout, stderr } = await call(...command.split(' '), '--help');
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, new RegExp(`\nExamples:\n.*kubectl ${command}`, 's'));
+      assert.doesNotMatch(stdout, /\.mjs|undefined|\[string\]/);
+    }
+  });
+
+  test('the version is told without a cluster', async () => {
+    const { code, stdout } = await call('migrate', 'version');
+    assert.equal(code, 0);
+    assert.match(stdout, /^Client Version: \d+\.\d+\.\d+\n$/);
+  });
+
+  const wrong: [args: string, said: RegExp][] = [
+    ['migrate counter --two k8s-master', /Unknown flag: --two\.\nDid you mean --to\?/],
+    ['migrate counter --to', /The value of --to is missing\./],
+    ['migrate counter --to Node_1', /--to takes the name of a node, not "Node_1"\./],
+    ['migrate counter --to a --to b', /--to can be given only once\./],
+    ['migrate counter --tcp=drop', /--tcp cannot be "drop"; it takes "close", "refuse"\./],
+    ['migrate counter --timeout soon', /--timeout takes a duration such as 90s/],
+    ['migrate counter --timeout 1s', /--timeout must be between 10s and 24h/],
+    ['migrate --to k8s-master', /Which pod\?/],
+    ['migrate pod --to k8s-master', /Which pod\? The name is missing\./],
+    ['migrate a b', /One pod at a time: what is "b"\?/],
+    ['migrate node/a', /"node\/a" is not a pod\./],
+    ['migrate stauts counter', /Unknown command "stauts" for "kubectl migrate"\.\nDid you mean "status"\?/],
+    ['migrate status', /Which migration or pod\?\nSee: kubectl migrate status --help/],
+    ['migrate list -o xml', /cannot be "xml"/],
+    ['migrate list counter', /"list" takes no name/],
+    ['checkpoint pod', /Which pod\? The name is missing\.\nSee: kubectl checkpoint --help/],
+  ];
+  for (const [args, said] of wrong) {
+    test(`\`kubectl ${args}\` is a wrong command line: exit code 2`, async () => {
+      const { code, stdout, stderr } = await call(...args.split(' '));
+      assert.match(stderr, said);
+      assert.equal(code, 2);
+      assert.equal(stdout, '');
+      assert.doesNotMatch(stderr, /\n\s+at /);
+    });
+  }
+
+  test('no cluster configured and no cluster reachable are one sentence each, with the next step', async () => {
+    const none = await call('migrate', 'counter', '--to', 'k8s-master');
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /^error: No cluster is configured\.\nSet KUBECONFIG/);
+    const dead = await call('migrate', 'counter', '--to', 'k8s-master', '--server', 'https://127.0.0.1:1');
+    assert.equal(dead.code, 1);
+    assert.match(
+      dead.stderr,
+      /^error: Cannot reach the cluster at https:\/\/127\.0\.0\.1:1: the connection was refused\.\n.*kubectl cluster-info\n$/,
+    );
+    const more = await call('migrate', 'counter', '--server', 'https://127.0.0.1:1', '-v=1');
+    assert.match(more.stderr, /ECONNREFUSED/);
+    assert.doesNotMatch(more.stderr, /\n\s+at /);
+  });
+});
