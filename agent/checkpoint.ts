@@ -27,7 +27,7 @@ import { freezeAll, hasOwnFreeze, isFrozen, thawAll } from './freeze.js';
 import { collectLayer, overlayOfProcess } from './layer.js';
 import { memoryBytes } from './memory.js';
 import { checkContainerId, checkLabel, checkPod, checkUid, type CheckedPod } from './names.js';
-import { findOciRuntime } from './oci.js';
+import { findOciContainer, findOciRuntime } from './oci.js';
 import { Operation, Steps } from './operation.js';
 import { nameOf, requireSandbox, runningContainers, type RunningContainer } from './pod-view.js';
 import { isAlive, pendingSignals, readStat } from './process.js';
@@ -53,6 +53,22 @@ export class Checkpoints {
 
   get inProgress(): number {
     return this.running.size;
+  }
+
+  /** Containers that stand still now because of checkpoints that lie here. */
+  frozenContainers(): number {
+    let count = 0;
+    for (const { manifest } of knownCheckpoints(this.context.state)) {
+      for (const { containerId } of manifest?.result.containers ?? []) {
+        try {
+          const { freezer } = findOciContainer(this.context.host, this.context.runtimeRoots, containerId);
+          if (isFrozen(freezer)) count++;
+        } catch {
+          // Gone, so not frozen.
+        }
+      }
+    }
+    return count;
   }
 
   isRunning(checkpointUid: string): boolean {

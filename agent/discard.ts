@@ -1,0 +1,47 @@
+import { existsSync, rmSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Context } from './context.js';
+import { observePod } from './target.js';
+import { folderBytes } from './volumes.js';
+
+/** Removes the artifacts of a checkpoint. Answers the bytes that this frees. */
+export async function discardCheckpoint(context: Context, checkpointUid: string): Promise<number> {
+  return remove(context.state.artifacts(checkpointUid));
+}
+
+/**
+ * Removes the stage of a restore: claim and marks stay. What a waiting handler could still take is no longer ready first.
+ */
+export async function discardStage(context: Context, podUid: string): Promise<number> {
+  const pod = context.state.pod(podUid);
+  let bytes = await remove(join(pod, 'incoming'));
+  for (const { folder } of observePod(context.state, podUid)) {
+    rmSync(join(folder, 'ready'), { force: true });
+    bytes += await remove(join(folder, 'stage'));
+  }
+  return bytes;
+}
+
+async function remove(folder: string): Promise<number> {
+  if (!existsSync(folder)) return 0;
+  const bytes = await folderBytes(folder);
+  rmSync(folder, { recursive: true, force: true });
+  return bytes;
+}
+
+/** Marks of pods that are gone from this node are kept for this long, in case the controller still asks for them. */
+const KEEP_MS = 7 * 24 * 3600 * 1000;
+
+/** Removes what lies here of pods that neither the runtime nor the kubelet knows any more. */
+export async function removeForgottenPods(context: Context, now = Date.now()): Promise<void> {
+  const root = join(context.state.root, 'pods');
+  for (const uid of await readdir(root)) {
+    const folder = join(root, uid);
+    const { mtimeMs } = await stat(folder);
+    if (now - mtimeMs < KEEP_MS || existsSync(context.host.path(`/var/lib/kubelet/pods/${uid}`))) continue;
+    if ((await context.cri.sandboxes(uid)).length > 0) continue;
+    rmSync(folder, { recursive: true, force: true });
+    context.log.info('removed the marks of a pod that is gone', { pod_uid: uid });
+  }
+}

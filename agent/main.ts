@@ -1,0 +1,97 @@
+import { hostname } from 'node:os';
+import { existsSync } from 'node:fs';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { AGENT_PORT } from '../common/api/names.js';
+import { LpmError, messageOf } from '../common/errors.js';
+import { Cri } from './cri.js';
+import { Host } from './host.js';
+import { createLogger, LEVELS } from './log.js';
+import { Metrics } from './metrics.js';
+import { DEFAULT_RUNTIME_ROOTS } from './oci.js';
+import { startAgent } from './server.js';
+import { StateDir } from './state.js';
+import { TlsFiles } from './tls.js';
+
+declare const LPM_VERSION: string | undefined;
+const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : '0.0.0-dev';
+
+/** Where containerd and CRI-O listen by default, in the order in which they are tried. */
+const CRI_SOCKETS = ['/run/containerd/containerd.sock', '/run/crio/crio.sock'];
+
+const flags = yargs(hideBin(process.argv))
+  .scriptName('checkpoint-agent')
+  .usage('$0\n\nCheckpoints and restores the pods of one node, as the controller asks.')
+  .options({
+    'node-name': { type: 'string', default: process.env.NODE_NAME ?? hostname(), describe: 'name of this node' },
+    listen: { type: 'string', default: `0.0.0.0:${AGENT_PORT}`, describe: 'address of the gRPC service' },
+    'health-listen': {
+      type: 'string',
+      default: `0.0.0.0:${AGENT_PORT + 1}`,
+      describe: 'address for /healthz, /readyz and /metrics (plain HTTP)',
+    },
+    'tls-dir': { type: 'string', default: '/etc/lpm/tls', describe: 'folder with tls.crt, tls.key and ca.crt' },
+    'cri-socket': { type: 'string', describe: "the container runtime's socket (default: the first that exists)" },
+    'state-dir': { type: 'string', default: '/var/lib/lpm', describe: 'folder for artifacts and marks' },
+    'handler-path': {
+      type: 'string',
+      default: '/opt/lpm/bin/lpm-runtime',
+      describe: "the runtime handler's script on the node",
+    },
+    'runtime-root': {
+      type: 'string',
+      array: true,
+      default: DEFAULT_RUNTIME_ROOTS,
+      describe: 'state folders of the OCI runtimes',
+    },
+    'log-level': { choices: LEVELS, default: 'info' as const, describe: 'what to log' },
+  })
+  .strict()
+  .version(version)
+  .locale('en')
+  .help();
+
+async function main(): Promise<void> {
+  const options = await flags.parse();
+  const log = createLogger(options['log-level']);
+  const host = new Host();
+  const socket = options['cri-socket'] ?? CRI_SOCKETS.find((each) => existsSync(host.path(each)));
+  if (!socket) {
+    throw new LpmError('RuntimeUnavailable', `There is no container runtime at ${CRI_SOCKETS.join(' or ')}.`, {
+      hint: 'Name its socket with --cri-socket.',
+    });
+  }
+  const context = {
+    nodeName: options['node-name'],
+    version,
+    host,
+    cri: new Cri(host.path(socket)),
+    state: new StateDir(options['state-dir']),
+    log,
+    metrics: new Metrics(),
+    runtimeRoots: options['runtime-root'],
+    handlerPath: options['handler-path'],
+  };
+  const agent = await startAgent(context, new TlsFiles(options['tls-dir']), options.listen, options['health-listen']);
+  let ending = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (ending) return;
+      ending = true;
+      log.info('ending', { signal });
+      void agent.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error('the agent did not end cleanly', { error });
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
+  process.stderr.write(`checkpoint-agent: ${messageOf(error)}${hint}\n`);
+  process.exit(1);
+});

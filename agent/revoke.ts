@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LpmError } from '../common/errors.js';
+import { Claim } from '../proto/gen/lpm/v1/agent.js';
+import { freezerOf, processesBelow, type FreezerCgroup } from './cgroup.js';
+import { claimRevoked, type ClaimState } from './claim.js';
+import type { Context } from './context.js';
+import { findPodCgroup } from './pod-view.js';
+import { containerCgroups } from './thaw.js';
+import { descendants, isAlive, killNow } from './process.js';
+import { observePod, type WaitingHandler } from './target.js';
+
+/** The handler looks at the claim every 20 ms and ends by itself then; a restore that is under way is not waited for. */
+const PATIENCE_MS = 150;
+const KILL_LIMIT_MS = 10_000;
+
+/**
+ * Claims for the source's side, and sees to it that nothing half restored is left. When it answers CLAIM_REVOKED, no process
+ * of this pod that comes from a checkpoint exists here, and none will.
+ *
+ * @throws TimedOut when something half restored cannot be ended (it cannot execute all the same)
+ */
+export async function revoke(context: Context, podUid: string, restoreUid: string): Promise<ClaimState> {
+  const podDir = context.state.pod(podUid);
+  const state = claimRevoked(podDir, restoreUid);
+  if (state.claim !== Claim.CLAIM_REVOKED) return state;
+  const end = performance.now() + KILL_LIMIT_MS;
+  const patience = performance.now() + PATIENCE_MS;
+  const handlers = (): WaitingHandler[] =>
+    observePod(context.state, podUid)
+      .map(({ handler }) => handler)
+      .filter((handler): handler is WaitingHandler => handler?.alive === true);
+  for (let left = handlers(); left.length > 0; left = handlers()) {
+    if (performance.now() > end) {
+      throw new LpmError('TimedOut', `A half-restored process of pod ${podUid} does not end.`, {
+        hint: 'It will never execute, but look at the node.',
+      });
+    }
+    if (performance.now() > patience) left.forEach((handler) => endRestore(context, handler));
+    await delay(10);
+  }
+  await endLeftovers(context, podUid, end);
+  return state;
+}
+
+/**
+ * A handler that the runtime has killed leaves its restore behind without a parent. Whatever is in the cgroup of a container
+ * that waited for its state comes from the checkpoint, as nothing else was ever started there.
+ */
+async function endLeftovers(context: Context, podUid: string, end: number): Promise<void> {
+  const names = new Set(observePod(context.state, podUid).map(({ name }) => name));
+  const podCgroup = await findPodCgroup(context.host, context.cri, context.runtimeRoots, podUid);
+  if (!podCgroup || names.size === 0) return;
+  for (;;) {
+    const cgroups = await containerCgroups(context, podUid, podCgroup);
+    const left = cgroups
+      .filter(({ name }) => names.has(name))
+      .flatMap(({ cgroup }) => processesBelow(cgroup.dir))
+      .filter((pid) => isAlive(pid));
+    if (left.length === 0) return;
+    left.forEach(killNow);
+    if (performance.now() > end) {
+      throw new LpmError('TimedOut', `Half-restored processes of pod ${podUid} do not end.`, {
+        hint: 'They will never execute, but look at the node.',
+      });
+    }
+    await delay(10);
+  }
+}
+
+/**
+ * Kills the real runtime, CRIU and what they have restored so far, but not the handler: it tells the failure. CRIU itself
+ * stands in the container's cgroup, and so does all that it has made.
+ */
+function endRestore(context: Context, handler: WaitingHandler): void {
+  const below = descendants(handler.pid);
+  const targets = new Set(below);
+  for (const pid of below) {
+    const cgroup = cgroupOf(context, pid);
+    // The cgroup of the container itself, never one above it.
+    if (cgroup && cgroup.dir.includes(handler.containerId)) processesBelow(cgroup.dir).forEach((each) => targets.add(each));
+  }
+  for (const pid of targets) if (isAlive(pid)) killNow(pid);
+}
+
+function cgroupOf(context: Context, pid: number): FreezerCgroup | undefined {
+  try {
+    return freezerOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), context.host.path('/sys/fs/cgroup'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,97 @@
+import type { AddressInfo } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import { Server, type ServerCredentials } from '@grpc/grpc-js';
+import { messageOf } from '../common/errors.js';
+import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
+import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
+import { Checkpoints } from './checkpoint.js';
+import type { Context } from './context.js';
+import { removeForgottenPods } from './discard.js';
+import { healthHttpServer, healthService } from './health.js';
+import { recoverCheckpoints } from './recover.js';
+import { Restores } from './restore.js';
+import { agentService } from './service.js';
+import type { TlsFiles } from './tls.js';
+
+export interface RunningAgent {
+  /** Ports that were bound, for callers that asked for port 0. */
+  port: number;
+  healthPort: number;
+  /** Takes no more calls, lets what is in progress come to an end, and ends. */
+  stop(): Promise<void>;
+}
+
+const FORGET_EVERY_MS = 3600_000;
+/** Calls that only wait (a restore, an end of a source) are cut after this long at the end of the agent. */
+const DRAIN_MS = 2000;
+
+/** Starts the agent's servers. `listen` and `healthListen` are "address:port". */
+export async function startAgent(
+  context: Context,
+  tls: TlsFiles,
+  listen: string,
+  healthListen: string,
+): Promise<RunningAgent> {
+  await recoverCheckpoints(context);
+  const checkpoints = new Checkpoints(context);
+  const restores = new Restores(context, tls);
+  context.metrics.gauge('lpm_agent_operations_in_progress', () => checkpoints.inProgress + restores.inProgress);
+  context.metrics.gauge('lpm_agent_frozen_containers', () => checkpoints.frozenContainers());
+  const readiness = async (): Promise<string> =>
+    context.cri.version().then(
+      () => '',
+      (error: unknown) => messageOf(error),
+    );
+
+  const server = new Server({
+    'grpc.max_receive_message_length': 1 << 20,
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+  });
+  server.addService(AgentServiceService, agentService(context, checkpoints, restores));
+  server.addService(HealthService, healthService(readiness));
+  const port = await bind(server, listen, tls.serverCredentials());
+  const http = healthHttpServer({ readiness, metrics: context.metrics });
+  const healthPort = await listenHttp(http, healthListen);
+  const forget = (): void => {
+    removeForgottenPods(context).catch((error: unknown) =>
+      context.log.warn('cannot look for marks of pods that are gone', { error }),
+    );
+  };
+  const timer = setInterval(forget, FORGET_EVERY_MS);
+  timer.unref();
+  context.log.info('serving', { listen, port, health_port: healthPort, node: context.nodeName });
+
+  return {
+    port,
+    healthPort,
+    stop: async () => {
+      clearInterval(timer);
+      http.close();
+      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      // A checkpoint in progress is finished: half of one is worth nothing, and its source must not stay frozen for nothing.
+      await checkpoints.settle();
+      // A restore is no work of this process but of the handler and of what lies on disk; a new agent joins it.
+      const cut = setTimeout(() => server.forceShutdown(), DRAIN_MS);
+      await closed;
+      clearTimeout(cut);
+      context.cri.close();
+    },
+  };
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port))),
+  );
+}
+
+function listenHttp(http: HttpServer, address: string): Promise<number> {
+  const colon = address.lastIndexOf(':');
+  return new Promise((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(Number(address.slice(colon + 1)), address.slice(0, colon), () =>
+      resolve((http.address() as AddressInfo).port),
+    );
+  });
+}

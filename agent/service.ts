@@ -1,0 +1,166 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { handleServerStreamingCall, handleUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { LpmError } from '../common/errors.js';
+import { Claim, type AgentServiceServer, type Progress } from '../proto/gen/lpm/v1/agent.js';
+import { authorize } from './auth.js';
+import { leftSourceThawed, type Checkpoints } from './checkpoint.js';
+import { readClaim } from './claim.js';
+import type { Context } from './context.js';
+import { discardCheckpoint, discardStage } from './discard.js';
+import { endSource } from './end-source.js';
+import { inspectPod } from './inspect.js';
+import { checkPod, checkUid } from './names.js';
+import { nodeInfo } from './node-info.js';
+import type { Operation } from './operation.js';
+import type { Restores } from './restore.js';
+import { revoke } from './revoke.js';
+import { toServiceError } from './rpc-errors.js';
+import { sourceState } from './source.js';
+import { syncPath } from './state.js';
+import { targetState } from './target.js';
+import { thaw } from './thaw.js';
+import { sendArtifacts } from './transfer.js';
+
+/** The gRPC service: checks who calls, hands over to the parts, and turns errors into what gRPC carries. */
+export function agentService(context: Context, checkpoints: Checkpoints, restores: Restores): AgentServiceServer {
+  const { state, log } = context;
+
+  const unary =
+    <Request, Response>(
+      method: string,
+      work: (request: Request, isCanceled: () => boolean) => Promise<Response>,
+    ): handleUnaryCall<Request, Response> =>
+    (call, callback: sendUnaryData<Response>) => {
+      const answer = async (): Promise<Response> => {
+        authorize(method, call.getAuthContext());
+        return work(call.request, () => call.cancelled);
+      };
+      answer().then(
+        (response) => callback(null, response),
+        (error: unknown) => {
+          note(method, error);
+          callback(toServiceError(error));
+        },
+      );
+    };
+
+  /** A stream of progress and one result; the operation goes on when the caller goes away. */
+  const watched =
+    <Request, Result, Response>(
+      method: string,
+      start: (request: Request) => Operation<Result>,
+      wrap: (event: { $case: 'progress'; value: Progress } | { $case: 'result'; value: Result }) => Response,
+    ): handleServerStreamingCall<Request, Response> =>
+    (call) => {
+      const follow = async (): Promise<void> => {
+        authorize(method, call.getAuthContext());
+        const operation = start(call.request);
+        const stop = operation.watch((value) => call.write(wrap({ $case: 'progress', value })));
+        call.once('cancelled', stop);
+        try {
+          call.write(wrap({ $case: 'result', value: await operation.done }));
+        } finally {
+          stop();
+        }
+        call.end();
+      };
+      follow().catch((error: unknown) => {
+        note(method, error);
+        call.destroy(toServiceError(error, leftSourceThawed(error)) as Error);
+      });
+    };
+
+  const note = (method: string, error: unknown): void => {
+    const reason = error instanceof LpmError ? error.reason : 'Internal';
+    const fields = { method, reason, error, ...(reason === 'Internal' && error instanceof Error ? { stack: error.stack } : {}) };
+    log[reason === 'Internal' ? 'error' : 'info']('a call failed', fields);
+  };
+
+  return {
+    getNodeInfo: unary('getNodeInfo', () => nodeInfo(context)),
+
+    inspectPod: unary('inspectPod', async ({ pod }) => ({ containers: await inspectPod(context, checkPod(pod)) })),
+
+    getPodState: unary('getPodState', async ({ podUid }) => {
+      checkUid(podUid, 'pod UID');
+      return {
+        source: await sourceState(context, podUid, (uid) => checkpoints.isRunning(uid)),
+        target: targetState(state, podUid),
+        agentTime: new Date(),
+      };
+    }),
+
+    checkpoint: watched(
+      'checkpoint',
+      (request) => checkpoints.start(request),
+      (event) => ({ event }),
+    ),
+
+    pullArtifacts: (call) => {
+      const send = async (): Promise<void> => {
+        authorize('pullArtifacts', call.getAuthContext());
+        await sendArtifacts(context, checkUid(call.request.checkpointUid, 'checkpoint UID'), call);
+        call.end();
+      };
+      send().catch((error: unknown) => {
+        note('pullArtifacts', error);
+        call.destroy(toServiceError(error) as Error);
+      });
+    },
+
+    restore: watched(
+      'restore',
+      (request) => restores.start(request),
+      (event) => ({ event }),
+    ),
+
+    commit: unary('commit', async ({ podUid }) => {
+      const folder = state.pod(checkUid(podUid, 'pod UID'));
+      const { claim, by } = readClaim(folder);
+      if (claim === Claim.CLAIM_REVOKED) {
+        throw new LpmError('Revoked', `The restore of pod ${podUid} was taken back by ${by}.`);
+      }
+      // Nothing held: there is no restore here, or it was never asked to hold, and goes on by itself.
+      rmSync(join(folder, 'hold'), { force: true });
+      if (claim === Claim.CLAIM_NONE) await existingPod(folder, podUid);
+      return { claim };
+    }),
+
+    revoke: unary('revoke', async ({ podUid, restoreUid }) => {
+      checkUid(podUid, 'pod UID');
+      const { claim } = await revoke(context, podUid, checkUid(restoreUid, 'restore UID'));
+      if (claim === Claim.CLAIM_REVOKED) await restores.settleFor(podUid);
+      return { claim };
+    }),
+
+    thaw: unary('thaw', async ({ pod }) => {
+      const checked = checkPod(pod);
+      await checkpoints.cancelFor(checked.uid);
+      return thaw(context, checked);
+    }),
+
+    endSource: unary('endSource', async ({ pod }, isCanceled) => {
+      const checked = checkPod(pod);
+      return context.metrics.observe('end_source', async () => ({
+        killedProcesses: await endSource(context, checked, isCanceled),
+      }));
+    }),
+
+    discard: unary('discard', async ({ checkpointUid, podUid }) => {
+      let bytes = 0;
+      if (checkpointUid) bytes += await discardCheckpoint(context, checkpointUid);
+      if (podUid) bytes += await discardStage(context, podUid);
+      return { bytesFreed: BigInt(bytes) };
+    }),
+  };
+}
+
+/** @throws PodNotFound when this node has never been asked to restore the pod */
+async function existingPod(folder: string, podUid: string): Promise<void> {
+  try {
+    syncPath(folder);
+  } catch (error) {
+    throw new LpmError('PodNotFound', `No restore of pod ${podUid} is under way on this node.`, { cause: error });
+  }
+}
