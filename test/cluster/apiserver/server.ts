@@ -1,0 +1,99 @@
+/**
+ * A small Kubernetes API server: in memory, over TLS, for kubectl and client libraries. It is the control plane of the
+ * local test cluster and serves the tests; it is no way to run production.
+ */
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Api } from './api.js';
+import { bootstrap } from './controllers/bootstrap.js';
+import { serveCustomResources } from './controllers/custom-resources.js';
+import { runGarbageCollector } from './controllers/garbage-collector.js';
+import { runNamespaceController } from './controllers/namespaces.js';
+import { handleRequest, handleUpgrade } from './http/handler.js';
+import { TokenIssuer } from './http/tokens.js';
+import { builtinResources } from './resources/builtin.js';
+import { Registry } from './resources/registry.js';
+import { readStateFile, writeStateFile } from './storage/state-file.js';
+import { Store } from './storage/store.js';
+import { KubeletClient } from './subresources/kubelet-client.js';
+
+export interface ApiServerOptions {
+  /** Where to listen: TCP addresses and/or unix socket paths (both speak TLS). port 0 allowed. */
+  listen: ({ host: string; port: number } | { path: string })[];
+  /** PEM text; client certificates are verified against ca. */
+  tls: { cert: string; key: string; ca: string };
+  /**
+   * Users by bearer token, next to client certificates (CN = user, O = groups) and ServiceAccount tokens. Anonymous
+   * requests get 401, but for /healthz, /readyz, /livez and /version.
+   */
+  tokens?: Record<string, { username: string; groups: string[] }>;
+  /** What the server shows to kubelets, which it calls at the node's InternalIP and daemonEndpoints port. */
+  kubeletClientTls?: { cert: string; key: string; ca: string };
+  /** File in which the state is kept between restarts; in memory only without it. */
+  stateFile?: string;
+}
+
+export interface ApiServer {
+  readonly addresses: (AddressInfo | string)[];
+  close(): Promise<void>;
+  /** Direct access for tests. */
+  readonly store: Store;
+}
+
+/** How long an idle connection is kept: longer than clients keep theirs, so that they never meet a closing one. */
+const keepAliveMs = 120_000;
+
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const state = options.stateFile === undefined ? undefined : readStateFile(options.stateFile);
+  const api: Api = {
+    store: new Store(),
+    registry: new Registry(),
+    tokens: new TokenIssuer(state?.tokenKey),
+    caCert: options.tls.ca,
+  };
+  if (state) api.store.load(state);
+  for (const resource of builtinResources()) api.registry.register(resource);
+  const stop: (() => void)[] = [];
+  stop.push(serveCustomResources(api), runNamespaceController(api), runGarbageCollector(api));
+  bootstrap(api);
+  if (options.stateFile !== undefined) {
+    stop.push(writeStateFile(options.stateFile, api.store, api.tokens.exportKey()));
+  }
+  const kubelet = new KubeletClient(api, options.kubeletClientTls);
+  const services = { kubelet, tokenUsers: options.tokens ?? {} };
+
+  const servers: Server[] = [];
+  const addresses: (AddressInfo | string)[] = [];
+  for (const place of options.listen) {
+    const server = createServer({ ...options.tls, requestCert: true, rejectUnauthorized: false });
+    server.keepAliveTimeout = keepAliveMs;
+    server.on('secureConnection', (socket) => socket.setNoDelay(true));
+    server.on('request', (request, response) => void handleRequest(api, services, request, response));
+    server.on('upgrade', (request, socket, head) => void handleUpgrade(api, services, request, socket, head));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(place, () => {
+        server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    servers.push(server);
+    addresses.push(server.address()!);
+  }
+
+  return {
+    addresses,
+    store: api.store,
+    async close() {
+      for (const end of stop.reverse()) end();
+      kubelet.close();
+      await Promise.all(
+        servers.map((server) => {
+          const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+          server.closeAllConnections();
+          return closed;
+        }),
+      );
+    },
+  };
+}
