@@ -79,7 +79,11 @@ function readManifestIn(folder: string): CheckpointManifest | undefined {
 }
 
 /** Makes an empty folder for a checkpoint; what an earlier, unfinished try left is removed. */
-export function beginArtifacts(state: StateDir, checkpointUid: string, unfinished: UnfinishedCheckpoint): string {
+export function beginArtifacts(
+  state: StateDir,
+  checkpointUid: string,
+  unfinished: UnfinishedCheckpoint,
+): string {
   const partial = state.partialArtifacts(checkpointUid);
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true, mode: 0o700 });

@@ -12,7 +12,10 @@ const AGENT_METHODS = new Set(['pullArtifacts']);
  */
 export function authorize(method: string, context: AuthContext): void {
   const certificate = context.sslPeerCertificate;
-  const { O: organization, CN: commonName } = (certificate?.subject ?? {}) as { O?: string | string[]; CN?: string };
+  const { O: organization, CN: commonName } = (certificate?.subject ?? {}) as {
+    O?: string | string[];
+    CN?: string;
+  };
   const organizations = organization === undefined ? [] : [organization].flat();
   if (organizations.includes(CONTROLLER_ORGANIZATION)) return;
   if (organizations.includes(AGENT_ORGANIZATION) && AGENT_METHODS.has(method)) return;

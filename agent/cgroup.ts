@@ -93,7 +93,9 @@ export async function waitFrozen(cgroup: FreezerCgroup, timeoutMs: number): Prom
     }
   } catch (error) {
     if (error instanceof LpmError) throw error;
-    throw new LpmError('FreezeFailed', `${cgroup.dir} cannot be frozen: ${messageOf(error)}.`, { cause: error });
+    throw new LpmError('FreezeFailed', `${cgroup.dir} cannot be frozen: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

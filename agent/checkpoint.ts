@@ -126,7 +126,8 @@ function check(request: CheckpointRequest): CheckedRequest {
 
 /** Errors after which everything that was frozen runs again (ErrorDetail.source_thawed). */
 const thawedErrors = new WeakSet<Error>();
-export const leftSourceThawed = (error: unknown): boolean => error instanceof Error && thawedErrors.has(error);
+export const leftSourceThawed = (error: unknown): boolean =>
+  error instanceof Error && thawedErrors.has(error);
 
 async function checkpoint(
   context: Context,
@@ -166,13 +167,21 @@ async function checkpoint(
       volumes: volumes.get(container.name) ?? [],
       shm: index === 0 ? sharedMemoryOf(container.oci.spec) : undefined,
     }));
-    await Promise.all(work.map(({ folder: each }) => mkdir(join(each, 'volumes'), { recursive: true, mode: 0o700 })));
+    await Promise.all(
+      work.map(({ folder: each }) => mkdir(join(each, 'volumes'), { recursive: true, mode: 0o700 })),
+    );
     const dumping = steps.time(Step.STEP_DUMP, () =>
       Promise.all(
         work.map(async ({ container, folder: each }) => {
           operation.report(Step.STEP_DUMP, container.name);
-          await dumpContainer(context.host, runtime, container.oci, each, container.name, request.tcp, (pid) =>
-            noteDumper(folder, container.name, pid),
+          await dumpContainer(
+            context.host,
+            runtime,
+            container.oci,
+            each,
+            container.name,
+            request.tcp,
+            (pid) => noteDumper(folder, container.name, pid),
           );
         }),
       ),
@@ -307,7 +316,9 @@ async function identify(context: Context, request: CheckedRequest): Promise<Runn
         )
       : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
   });
-  const forgotten = running.find(({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id));
+  const forgotten = running.find(
+    ({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id),
+  );
   if (forgotten) {
     throw new LpmError('SourceChanged', `Container ${nameOf(forgotten.cri)} of pod ${pod.name} runs too.`, {
       hint: 'All running containers of a pod are checkpointed together.',
@@ -325,7 +336,10 @@ async function identify(context: Context, request: CheckedRequest): Promise<Runn
 }
 
 async function checkRoom(context: Context, containers: readonly RunningContainer[]): Promise<void> {
-  const wanted = containers.reduce((sum, { oci }) => sum + memoryBytes(processesBelow(oci.freezer.dir)), SPARE_BYTES);
+  const wanted = containers.reduce(
+    (sum, { oci }) => sum + memoryBytes(processesBelow(oci.freezer.dir)),
+    SPARE_BYTES,
+  );
   const { bavail, bsize } = await statfs(context.state.root);
   const free = bavail * bsize;
   if (free > wanted) return;

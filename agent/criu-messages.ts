@@ -75,7 +75,8 @@ const RULES: readonly Rule[] = [
     hint: 'Containers that share the PID namespace of their pod cannot be restored.',
   },
   {
-    pattern: /mnt:.*(?:No mapping|doesn't have a proper root mount|unreachable|No parent found)|Can't (?:lookup|find) mount/i,
+    pattern:
+      /mnt:.*(?:No mapping|doesn't have a proper root mount|unreachable|No parent found)|Can't (?:lookup|find) mount/i,
     sentence: 'it has a mount that CRIU cannot follow',
     hint: 'Look at the log for the mount point.',
   },
@@ -108,12 +109,19 @@ const RULES: readonly Rule[] = [
 
 /** The lines with which CRIU reports errors, without its time stamps. */
 export function errorLines(log: string): string[] {
-  return log
-    .split('\n')
-    .filter((line) => /\bError \(/.test(line))
-    // A limit that CRIU cannot raise for itself; it says so in every log where CAP_SYS_RESOURCE is missing, and goes on.
-    .filter((line) => !/rlimit: Can't setup RLIMIT_NOFILE for self/.test(line))
-    .map((line) => line.replace(/^\([\d.]+\)\s*/, '').replace(/^\s*\d+:\s*/, '').trim());
+  return (
+    log
+      .split('\n')
+      .filter((line) => /\bError \(/.test(line))
+      // A limit that CRIU cannot raise for itself; it says so in every log where CAP_SYS_RESOURCE is missing, and goes on.
+      .filter((line) => !/rlimit: Can't setup RLIMIT_NOFILE for self/.test(line))
+      .map((line) =>
+        line
+          .replace(/^\([\d.]+\)\s*/, '')
+          .replace(/^\s*\d+:\s*/, '')
+          .trim(),
+      )
+  );
 }
 
 /** Explains a failed dump or restore from its log. Answers undefined when the log reports no error. */

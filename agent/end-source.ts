@@ -24,7 +24,11 @@ const POLL_MS = 25;
  * @returns how many processes were ended here
  * @throws TimedOut (the fence stays, nothing runs)
  */
-export async function endSource(context: Context, pod: CheckedPod, isCanceled: () => boolean): Promise<number> {
+export async function endSource(
+  context: Context,
+  pod: CheckedPod,
+  isCanceled: () => boolean,
+): Promise<number> {
   const log = context.log.with({ pod_uid: pod.uid });
   const end = performance.now() + LIMIT_MS;
   let killed = 0;
@@ -42,9 +46,13 @@ export async function endSource(context: Context, pod: CheckedPod, isCanceled: (
     }
     if (isCanceled()) throw new LpmError('Canceled', `Ending pod ${pod.name} was canceled; it stays frozen.`);
     if (performance.now() > end) {
-      throw new LpmError('TimedOut', `The kubelet did not stop pod ${pod.name} within ${LIMIT_MS / 1000} s; it stays frozen.`, {
-        hint: 'The pod must have been deleted first.',
-      });
+      throw new LpmError(
+        'TimedOut',
+        `The kubelet did not stop pod ${pod.name} within ${LIMIT_MS / 1000} s; it stays frozen.`,
+        {
+          hint: 'The pod must have been deleted first.',
+        },
+      );
     }
     await delay(POLL_MS);
   }
@@ -78,9 +86,13 @@ async function endContainers(context: Context, pod: CheckedPod, podCgroup: Freez
       if (left.length === 0) return killed.size;
       for (const pid of left) if (killNow(pid)) killed.add(pid);
       if (performance.now() > end) {
-        throw new LpmError('TimedOut', `Processes of pod ${pod.name} do not end: ${left.slice(0, 5).join(', ')}.`, {
-          hint: 'They hang in the kernel; look at /proc/PID/stack.',
-        });
+        throw new LpmError(
+          'TimedOut',
+          `Processes of pod ${pod.name} do not end: ${left.slice(0, 5).join(', ')}.`,
+          {
+            hint: 'They hang in the kernel; look at /proc/PID/stack.',
+          },
+        );
       }
       await delay(1);
     }
@@ -104,7 +116,11 @@ async function sandboxIsStopping(context: Context, pod: CheckedPod): Promise<boo
 }
 
 /** The fence is down: until the sandbox is gone, nothing of a container lives for longer than a look takes. */
-async function sweepWhileStopping(context: Context, pod: CheckedPod, podCgroup: FreezerCgroup): Promise<number> {
+async function sweepWhileStopping(
+  context: Context,
+  pod: CheckedPod,
+  podCgroup: FreezerCgroup,
+): Promise<number> {
   const killed = new Set<number>();
   const end = performance.now() + DYING_LIMIT_MS;
   while (performance.now() < end) {

@@ -19,7 +19,9 @@ export async function freezeAll(cgroups: readonly FreezerCgroup[]): Promise<Date
   } catch (error) {
     thawAll(cgroups);
     if (error instanceof LpmError) throw error;
-    throw new LpmError('FreezeFailed', `The containers cannot be frozen: ${messageOf(error)}.`, { cause: error });
+    throw new LpmError('FreezeFailed', `The containers cannot be frozen: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

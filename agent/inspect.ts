@@ -65,7 +65,8 @@ export function namespaceProblems({ name, oci }: Pick<RunningContainer, 'name' |
   const namespaces = oci.spec.linux?.namespaces ?? [];
   const pid = namespaces.find(({ type }) => type === 'pid');
   if (!pid) problems.push(`Container ${name} uses the node's PID namespace (hostPID).`);
-  else if (pid.path) problems.push(`Container ${name} shares the PID namespace of its pod (shareProcessNamespace).`);
+  else if (pid.path)
+    problems.push(`Container ${name} shares the PID namespace of its pod (shareProcessNamespace).`);
   if (!namespaces.some(({ type }) => type === 'ipc')) {
     problems.push(`Container ${name} uses the node's IPC namespace (hostIPC).`);
   }

@@ -35,12 +35,17 @@ export function overlayOf(mountinfo: string): Overlay {
   const lowers: string[] = [];
   let upper = '';
   for (const option of unescape(options).split(/(?<!\\),/)) {
-    const [key = '', value = ''] = [option.slice(0, option.indexOf('=')), option.slice(option.indexOf('=') + 1)];
+    const [key = '', value = ''] = [
+      option.slice(0, option.indexOf('=')),
+      option.slice(option.indexOf('=') + 1),
+    ];
     if (key === 'upperdir') upper = value;
-    else if (key === 'lowerdir') lowers.push(...value.split(/(?<!\\):/).map((each) => each.replaceAll('\\:', ':')));
+    else if (key === 'lowerdir')
+      lowers.push(...value.split(/(?<!\\):/).map((each) => each.replaceAll('\\:', ':')));
     else if (key === 'lowerdir+') lowers.push(value);
   }
-  if (!upper) throw new LpmError('RuntimeNotSupported', "The container's root file system has no writable layer.");
+  if (!upper)
+    throw new LpmError('RuntimeNotSupported', "The container's root file system has no writable layer.");
   return { upper, lowers };
 }
 
@@ -58,7 +63,10 @@ function absolute(host: Host, path: string): string {
   ]) {
     if (existsSync(host.path(join(base, path)))) return host.path(join(base, path));
   }
-  throw new LpmError('RuntimeNotSupported', `The layer "${path}" of the container's root is nowhere to be found.`);
+  throw new LpmError(
+    'RuntimeNotSupported',
+    `The layer "${path}" of the container's root is nowhere to be found.`,
+  );
 }
 
 export function overlayOfProcess(host: Host, pid: number): Overlay {
@@ -89,9 +97,13 @@ export async function walkLayer(overlay: Overlay): Promise<LayerChanges> {
         // A character device 0/0 is a whiteout (Documentation/filesystems/overlayfs.rst).
         deleted.push(path);
       } else if (entry.isCharacterDevice() || entry.isBlockDevice()) {
-        throw new LpmError('CollectFailed', `The container has made the device node /${path} in its file system.`, {
-          hint: 'Device nodes cannot be carried to another node.',
-        });
+        throw new LpmError(
+          'CollectFailed',
+          `The container has made the device node /${path} in its file system.`,
+          {
+            hint: 'Device nodes cannot be carried to another node.',
+          },
+        );
       } else {
         written.push(path);
         if (await hidesFolder(overlay, path)) deleted.push(path);
@@ -121,11 +133,16 @@ export async function collectLayer(host: Host, overlay: Overlay, outDir: string)
   // Attributes of overlayfs itself stand in the archive; the handler does not unpack them.
   for await (const member of scanTar(archive)) {
     for (const name of member.xattrs.keys()) {
-      if (name === 'trusted.overlay.opaque' && member.xattrs.get(name) === 'y' && member.name) deleted.push(member.name);
+      if (name === 'trusted.overlay.opaque' && member.xattrs.get(name) === 'y' && member.name)
+        deleted.push(member.name);
       if (name === 'trusted.overlay.redirect' || name === 'trusted.overlay.metacopy') {
-        throw new LpmError('CollectFailed', `/${member.name} is stored by overlayfs as a reference (${name}).`, {
-          hint: 'Mount layers without redirect_dir and metacopy.',
-        });
+        throw new LpmError(
+          'CollectFailed',
+          `/${member.name} is stored by overlayfs as a reference (${name}).`,
+          {
+            hint: 'Mount layers without redirect_dir and metacopy.',
+          },
+        );
       }
     }
   }
@@ -133,4 +150,3 @@ export async function collectLayer(host: Host, overlay: Overlay, outDir: string)
   deleted.sort();
   await writeFile(join(outDir, 'deleted.files'), JSON.stringify(deleted), { mode: 0o600 });
 }
-

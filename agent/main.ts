@@ -23,15 +23,26 @@ const flags = yargs(hideBin(process.argv))
   .scriptName('checkpoint-agent')
   .usage('$0\n\nCheckpoints and restores the pods of one node, as the controller asks.')
   .options({
-    'node-name': { type: 'string', default: process.env.NODE_NAME ?? hostname(), describe: 'name of this node' },
+    'node-name': {
+      type: 'string',
+      default: process.env.NODE_NAME ?? hostname(),
+      describe: 'name of this node',
+    },
     listen: { type: 'string', default: `0.0.0.0:${AGENT_PORT}`, describe: 'address of the gRPC service' },
     'health-listen': {
       type: 'string',
       default: `0.0.0.0:${AGENT_PORT + 1}`,
       describe: 'address for /healthz, /readyz and /metrics (plain HTTP)',
     },
-    'tls-dir': { type: 'string', default: '/etc/lpm/tls', describe: 'folder with tls.crt, tls.key and ca.crt' },
-    'cri-socket': { type: 'string', describe: "the container runtime's socket (default: the first that exists)" },
+    'tls-dir': {
+      type: 'string',
+      default: '/etc/lpm/tls',
+      describe: 'folder with tls.crt, tls.key and ca.crt',
+    },
+    'cri-socket': {
+      type: 'string',
+      describe: "the container runtime's socket (default: the first that exists)",
+    },
     'state-dir': { type: 'string', default: '/var/lib/lpm', describe: 'folder for artifacts and marks' },
     'handler-path': {
       type: 'string',
@@ -57,9 +68,13 @@ async function main(): Promise<void> {
   const host = new Host();
   const socket = options['cri-socket'] ?? CRI_SOCKETS.find((each) => existsSync(host.path(each)));
   if (!socket) {
-    throw new LpmError('RuntimeUnavailable', `There is no container runtime at ${CRI_SOCKETS.join(' or ')}.`, {
-      hint: 'Name its socket with --cri-socket.',
-    });
+    throw new LpmError(
+      'RuntimeUnavailable',
+      `There is no container runtime at ${CRI_SOCKETS.join(' or ')}.`,
+      {
+        hint: 'Name its socket with --cri-socket.',
+      },
+    );
   }
   const context = {
     nodeName: options['node-name'],
@@ -72,7 +87,12 @@ async function main(): Promise<void> {
     runtimeRoots: options['runtime-root'],
     handlerPath: options['handler-path'],
   };
-  const agent = await startAgent(context, new TlsFiles(options['tls-dir']), options.listen, options['health-listen']);
+  const agent = await startAgent(
+    context,
+    new TlsFiles(options['tls-dir']),
+    options.listen,
+    options['health-listen'],
+  );
   let ending = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

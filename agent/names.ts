@@ -32,9 +32,7 @@ export interface CheckedPod {
   uid: string;
 }
 
-export function checkPod(
-  pod: { namespace: string; name: string; uid: string } | undefined,
-): CheckedPod {
+export function checkPod(pod: { namespace: string; name: string; uid: string } | undefined): CheckedPod {
   if (!pod) throw new LpmError('InvalidArgument', 'The request names no pod.');
   return {
     namespace: checkLabel(pod.namespace, 'namespace'),

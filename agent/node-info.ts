@@ -125,7 +125,9 @@ export function annotationProblem(config: string | undefined): string {
   if (!runtime) return '';
   const patterns = runtime.podAnnotations ?? runtime.pod_annotations ?? [];
   const group = ANNOTATION.migration.split('/')[0];
-  const covered = patterns.some((pattern) => pattern === ANNOTATION.migration || pattern === `${group}/*` || pattern === '*');
+  const covered = patterns.some(
+    (pattern) => pattern === ANNOTATION.migration || pattern === `${group}/*` || pattern === '*',
+  );
   return covered ? '' : `containerd's runtime "${RUNTIME_CLASS}" must have pod_annotations = ["${group}/*"].`;
 }
 

@@ -42,10 +42,19 @@ export function findOciContainer(host: Host, roots: readonly string[], id: strin
     if (state) {
       const labels = (state.config as { labels?: string[] } | undefined)?.labels ?? [];
       const bundle = labels.find((label) => label.startsWith('bundle='))?.slice('bundle='.length) ?? '';
-      return complete(host, id, root, 'runc', Number(state.init_process_pid), bundle, state.init_process_start);
+      return complete(
+        host,
+        id,
+        root,
+        'runc',
+        Number(state.init_process_pid),
+        bundle,
+        state.init_process_start,
+      );
     }
     const status = readJson(host.path(join(root, id, 'status')));
-    if (status) return complete(host, id, root, 'crun', Number(status.pid), String(status.bundle ?? ''), undefined);
+    if (status)
+      return complete(host, id, root, 'crun', Number(status.pid), String(status.bundle ?? ''), undefined);
   }
   throw new LpmError('ContainerNotFound', `No OCI runtime on this node knows the container ${id}.`, {
     hint: `Looked in ${roots.join(', ')}; name another with --runtime-root.`,
@@ -68,7 +77,10 @@ function complete(
   const freezer = freezerOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), host.path('/sys/fs/cgroup'));
   const spec = readJson(host.path(join(bundle, 'config.json')));
   if (!freezer || !spec) {
-    throw new LpmError('RuntimeNotSupported', `Container ${id} has no ${freezer ? 'bundle' : 'freezer cgroup'}.`);
+    throw new LpmError(
+      'RuntimeNotSupported',
+      `Container ${id} has no ${freezer ? 'bundle' : 'freezer cgroup'}.`,
+    );
   }
   return { id, pid, startTime: stat.startTime, runtimeRoot, runtime, bundle, freezer, spec: spec as OciSpec };
 }
@@ -78,7 +90,9 @@ function readJson(file: string): Record<string, unknown> | undefined {
     return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new LpmError('RuntimeNotSupported', `${file} cannot be read: ${messageOf(error)}.`, { cause: error });
+    throw new LpmError('RuntimeNotSupported', `${file} cannot be read: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

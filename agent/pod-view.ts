@@ -1,5 +1,10 @@
 import { LpmError } from '../common/errors.js';
-import { ContainerState, PodSandboxState, type Container, type PodSandbox } from '../proto/gen/runtime/v1/cri.js';
+import {
+  ContainerState,
+  PodSandboxState,
+  type Container,
+  type PodSandbox,
+} from '../proto/gen/runtime/v1/cri.js';
 import { podCgroupOf, freezerOf, type FreezerCgroup } from './cgroup.js';
 import type { Cri } from './cri.js';
 import type { Host } from './host.js';
@@ -74,7 +79,8 @@ export async function findPodCgroup(
   for (const { id, state } of sandboxes) {
     if (state !== PodSandboxState.SANDBOX_READY) continue;
     const pid = await cri.sandboxPid(id);
-    const freezer = pid > 0 ? freezerOf(readText(`/proc/${pid}/cgroup`), host.path('/sys/fs/cgroup')) : undefined;
+    const freezer =
+      pid > 0 ? freezerOf(readText(`/proc/${pid}/cgroup`), host.path('/sys/fs/cgroup')) : undefined;
     const cgroup = freezer && podCgroupOf(freezer, podUid);
     if (cgroup) return cgroup;
   }

@@ -55,7 +55,10 @@ export class Restores {
     const known = this.running.get(checked.pod.uid);
     if (known?.restoreUid === checked.restoreUid) return known.operation;
     if (known) {
-      throw new LpmError('PodBusy', `Pod ${checked.pod.name} is being restored for migration ${known.restoreUid}.`);
+      throw new LpmError(
+        'PodBusy',
+        `Pod ${checked.pod.name} is being restored for migration ${known.restoreUid}.`,
+      );
     }
     const operation = new Operation<RestoreResult>((self) =>
       this.context.metrics
@@ -236,9 +239,13 @@ function throttled(report: (bytes: number) => void, everyMs = 200): (bytes: numb
 function failureOf(pod: CheckedPod, container: TargetContainer): LpmError {
   const { failure, name } = container;
   if (!failure) {
-    return new LpmError('CriuRestoreFailed', `The runtime ended the restore of container ${name} of pod ${pod.name}.`, {
-      hint: 'Its time may have been over, or containerd or CRI-O was restarted.',
-    });
+    return new LpmError(
+      'CriuRestoreFailed',
+      `The runtime ended the restore of container ${name} of pod ${pod.name}.`,
+      {
+        hint: 'Its time may have been over, or containerd or CRI-O was restarted.',
+      },
+    );
   }
   const finding = explainCriuLog(failure.log);
   return new LpmError(

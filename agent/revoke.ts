@@ -78,7 +78,8 @@ function endRestore(context: Context, handler: WaitingHandler): void {
   for (const pid of below) {
     const cgroup = cgroupOf(context, pid);
     // The cgroup of the container itself, never one above it.
-    if (cgroup && cgroup.dir.includes(handler.containerId)) processesBelow(cgroup.dir).forEach((each) => targets.add(each));
+    if (cgroup && cgroup.dir.includes(handler.containerId))
+      processesBelow(cgroup.dir).forEach((each) => targets.add(each));
   }
   for (const pid of targets) if (isAlive(pid)) killNow(pid);
 }

@@ -7,7 +7,8 @@ const MAX_LOG_BYTES = 8192;
 
 /** Any error as gRPC carries it: a status, and an ErrorDetail in the trailer. */
 export function toServiceError(error: unknown, sourceThawed = false): Partial<ServiceError> {
-  const cause = error instanceof LpmError ? error : new LpmError('Internal', messageOf(error), { cause: error });
+  const cause =
+    error instanceof LpmError ? error : new LpmError('Internal', messageOf(error), { cause: error });
   const detail: ErrorDetail = {
     reason: cause.reason,
     message: cause.message,

@@ -35,7 +35,10 @@ export async function startAgent(
   await recoverCheckpoints(context);
   const checkpoints = new Checkpoints(context);
   const restores = new Restores(context, tls);
-  context.metrics.gauge('lpm_agent_operations_in_progress', () => checkpoints.inProgress + restores.inProgress);
+  context.metrics.gauge(
+    'lpm_agent_operations_in_progress',
+    () => checkpoints.inProgress + restores.inProgress,
+  );
   context.metrics.gauge('lpm_agent_frozen_containers', () => checkpoints.frozenContainers());
   const readiness = async (): Promise<string> =>
     context.cri.version().then(

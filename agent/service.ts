@@ -23,7 +23,11 @@ import { thaw } from './thaw.js';
 import { sendArtifacts } from './transfer.js';
 
 /** The gRPC service: checks who calls, hands over to the parts, and turns errors into what gRPC carries. */
-export function agentService(context: Context, checkpoints: Checkpoints, restores: Restores): AgentServiceServer {
+export function agentService(
+  context: Context,
+  checkpoints: Checkpoints,
+  restores: Restores,
+): AgentServiceServer {
   const { state, log } = context;
 
   const unary =
@@ -73,14 +77,21 @@ export function agentService(context: Context, checkpoints: Checkpoints, restore
 
   const note = (method: string, error: unknown): void => {
     const reason = error instanceof LpmError ? error.reason : 'Internal';
-    const fields = { method, reason, error, ...(reason === 'Internal' && error instanceof Error ? { stack: error.stack } : {}) };
+    const fields = {
+      method,
+      reason,
+      error,
+      ...(reason === 'Internal' && error instanceof Error ? { stack: error.stack } : {}),
+    };
     log[reason === 'Internal' ? 'error' : 'info']('a call failed', fields);
   };
 
   return {
     getNodeInfo: unary('getNodeInfo', () => nodeInfo(context)),
 
-    inspectPod: unary('inspectPod', async ({ pod }) => ({ containers: await inspectPod(context, checkPod(pod)) })),
+    inspectPod: unary('inspectPod', async ({ pod }) => ({
+      containers: await inspectPod(context, checkPod(pod)),
+    })),
 
     getPodState: unary('getPodState', async ({ podUid }) => {
       checkUid(podUid, 'pod UID');
@@ -161,6 +172,8 @@ async function existingPod(folder: string, podUid: string): Promise<void> {
   try {
     syncPath(folder);
   } catch (error) {
-    throw new LpmError('PodNotFound', `No restore of pod ${podUid} is under way on this node.`, { cause: error });
+    throw new LpmError('PodNotFound', `No restore of pod ${podUid} is under way on this node.`, {
+      cause: error,
+    });
   }
 }

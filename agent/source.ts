@@ -29,15 +29,13 @@ export async function sourceState(
   }
   const checkpoints = knownCheckpoints(context.state)
     .filter(({ manifest, unfinished }) => (manifest ?? unfinished)?.pod.uid === podUid)
-    .map(
-      ({ checkpointUid, complete, manifest }): CheckpointState => ({
-        checkpointUid,
-        complete,
-        inProgress: isRunning(checkpointUid),
-        frozenAt: manifest?.result.frozenAt,
-        result: manifest?.result,
-      }),
-    );
+    .map(({ checkpointUid, complete, manifest }): CheckpointState => ({
+      checkpointUid,
+      complete,
+      inProgress: isRunning(checkpointUid),
+      frozenAt: manifest?.result.frozenAt,
+      result: manifest?.result,
+    }));
   return {
     containers: [...containers.values()],
     podCgroupFrozen: podCgroup !== undefined && hasOwnFreeze(podCgroup),

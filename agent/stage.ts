@@ -27,7 +27,11 @@ export async function fetchArtifacts(
   mkdirSync(incoming, { recursive: true, mode: 0o700 });
   if (!source) return linkArtifacts(context, checkpointUid, incoming);
   const files = await pullArtifacts(credentials, source, incoming, onBytes);
-  context.metrics.add('lpm_agent_bytes_received_total', '', files.reduce((sum, { size }) => sum + size, 0));
+  context.metrics.add(
+    'lpm_agent_bytes_received_total',
+    '',
+    files.reduce((sum, { size }) => sum + size, 0),
+  );
   return files;
 }
 
@@ -46,7 +50,10 @@ export async function stageArtifacts(
   const arrived = new Set(files.map(({ container }) => container));
   for (const name of containerNames) {
     if (!arrived.has(name)) {
-      throw new LpmError('ArtifactInvalid', `The checkpoint holds no container ${name}, only ${[...arrived].join(', ')}.`);
+      throw new LpmError(
+        'ArtifactInvalid',
+        `The checkpoint holds no container ${name}, only ${[...arrived].join(', ')}.`,
+      );
     }
   }
   for (const name of containerNames) {
@@ -82,7 +89,12 @@ async function checkStage(folder: string, files: readonly ArtifactFile[]): Promi
 }
 
 /** Fills the pod's emptyDirs and /dev/shm: the handler waits, so the kubelet has made them and nothing runs yet. */
-export async function fillVolumes(context: Context, podUid: string, name: string, bundle: string): Promise<void> {
+export async function fillVolumes(
+  context: Context,
+  podUid: string,
+  name: string,
+  bundle: string,
+): Promise<void> {
   const stage = join(context.state.container(podUid, name), 'stage');
   const volumes = archivedVolumes(join(stage, 'volumes'));
   const shm = join(stage, 'dev-shm.tar');
@@ -93,7 +105,8 @@ export async function fillVolumes(context: Context, podUid: string, name: string
   if (existsSync(shm)) {
     const spec = JSON.parse(readFileSync(context.host.path(join(bundle, 'config.json')), 'utf8')) as OciSpec;
     const target = sharedMemoryOf(spec);
-    if (!target) throw new LpmError('StageFailed', `Container ${name} shares no /dev/shm with its pod on this node.`);
+    if (!target)
+      throw new LpmError('StageFailed', `Container ${name} shares no /dev/shm with its pod on this node.`);
     fills.push(extractTar(context.host, shm, context.host.path(target)));
   }
   await Promise.all(fills);

@@ -39,7 +39,8 @@ export async function checkTar(path: string): Promise<CheckedTar> {
         break;
       case 'hardlink': {
         const target = member.linkName.replace(/^\.\//, '');
-        if (!files.has(target)) throw bad(`holds "${name}", a hard link to "${target}" that is no file before it`);
+        if (!files.has(target))
+          throw bad(`holds "${name}", a hard link to "${target}" that is no file before it`);
         others.add(name);
         files.add(name);
         break;

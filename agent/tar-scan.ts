@@ -128,7 +128,8 @@ function checkHeader(header: Buffer, bad: Bad): void {
   if (header.toString('latin1', 257, 265) !== 'ustar\x0000') throw bad('is not in the POSIX format');
   let sum = 0;
   for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 0x20 : (header[i] ?? 0);
-  if (Number.parseInt(text(header, 148, 8).trim(), 8) !== sum) throw bad('has a header whose checksum is wrong');
+  if (Number.parseInt(text(header, 148, 8).trim(), 8) !== sum)
+    throw bad('has a header whose checksum is wrong');
 }
 
 function number(header: Buffer, at: number, length: number, bad: Bad): number {
@@ -145,7 +146,7 @@ function decimal(value: string, bad: Bad): number {
 /** Records "length key=value\n", where length counts all of it in bytes. */
 function parsePax(records: Buffer, bad: Bad): Map<string, string> {
   const found = new Map<string, string>();
-  for (let at = 0; at < records.length; ) {
+  for (let at = 0; at < records.length;) {
     const space = records.indexOf(0x20, at);
     const length = Number(records.toString('latin1', at, space));
     const record = records.subarray(space + 1, at + length - 1);

@@ -14,7 +14,11 @@ export interface NamedCgroup {
 }
 
 /** The cgroups of a pod's containers that exist now; the sandbox's own is not among them. */
-export async function containerCgroups(context: Context, podUid: string, pod: FreezerCgroup): Promise<NamedCgroup[]> {
+export async function containerCgroups(
+  context: Context,
+  podUid: string,
+  pod: FreezerCgroup,
+): Promise<NamedCgroup[]> {
   const containers = await context.cri.containers(podUid);
   return childCgroups(pod.dir).flatMap((child) => {
     // containerd: <id>, systemd: cri-containerd-<id>.scope, crio-<id>[.scope]; crio-conmon-<id> holds the monitor.
@@ -39,7 +43,10 @@ export async function thaw(context: Context, pod: CheckedPod): Promise<{ thawed:
   const doomed = doomedProcesses([...frozen.map(({ cgroup }) => cgroup), ...fences]);
   if (doomed > 0) {
     // Only the controller decides; what it will see is a container that restarts.
-    context.log.warn('thawing a source that somebody has sent a SIGKILL', { pod_uid: pod.uid, processes: doomed });
+    context.log.warn('thawing a source that somebody has sent a SIGKILL', {
+      pod_uid: pod.uid,
+      processes: doomed,
+    });
   }
   thawAll([...frozen.map(({ cgroup }) => cgroup), ...fences]);
   const thawedAt = new Date();

@@ -39,9 +39,13 @@ export class TlsFiles {
     try {
       return readFileSync(join(this.folder, name));
     } catch (error) {
-      throw new LpmError('Internal', `The TLS file ${join(this.folder, name)} cannot be read: ${messageOf(error)}.`, {
-        cause: error,
-      });
+      throw new LpmError(
+        'Internal',
+        `The TLS file ${join(this.folder, name)} cannot be read: ${messageOf(error)}.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

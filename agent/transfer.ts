@@ -35,7 +35,10 @@ export async function sendArtifacts(
 ): Promise<void> {
   const manifest = readManifest(context.state, checkpointUid);
   if (!manifest) {
-    throw new LpmError('CheckpointNotFound', `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`);
+    throw new LpmError(
+      'CheckpointNotFound',
+      `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`,
+    );
   }
   let gone = false;
   const left = new Promise<void>((resolve) =>
@@ -65,7 +68,8 @@ export async function sendArtifacts(
         sent += bytesRead;
         await send({ $case: 'data', value: data });
       }
-      if (sent !== size) throw new LpmError('ArtifactInvalid', `The artifact ${container}/${path} has shrunk.`);
+      if (sent !== size)
+        throw new LpmError('ArtifactInvalid', `The artifact ${container}/${path} has shrunk.`);
     } finally {
       await file.close();
     }
@@ -128,7 +132,8 @@ export async function pullArtifacts(
 class Receiver {
   bytes = 0;
   private readonly files: ReceivedFile[] = [];
-  private current: { file: ArtifactFile; handle: FileHandle; hash: ReturnType<typeof createHash>; got: number } | undefined;
+  private current:
+    { file: ArtifactFile; handle: FileHandle; hash: ReturnType<typeof createHash>; got: number } | undefined;
   private complete = false;
 
   constructor(
@@ -146,7 +151,11 @@ class Receiver {
       case 'end':
         return this.end(part.value.sha256);
       case 'complete':
-        if (this.current || part.value.files !== this.files.length || Number(part.value.bytes) !== this.bytes) {
+        if (
+          this.current ||
+          part.value.files !== this.files.length ||
+          Number(part.value.bytes) !== this.bytes
+        ) {
           throw this.bad('sent another number of files or bytes than it says');
         }
         this.complete = true;
@@ -166,7 +175,10 @@ class Receiver {
   private async begin(container: string, path: string, size: number): Promise<void> {
     if (this.current) throw this.bad('began a file within another');
     if (!isLabel(container) || !isArtifactPath(path)) {
-      throw new LpmError('ArtifactInvalid', `${this.peer} sent a file of the unknown name "${container}/${path}".`);
+      throw new LpmError(
+        'ArtifactInvalid',
+        `${this.peer} sent a file of the unknown name "${container}/${path}".`,
+      );
     }
     const full = join(this.folder, container, path);
     mkdirSync(dirname(full), { recursive: true, mode: 0o700 });
@@ -180,7 +192,7 @@ class Receiver {
     if (this.current.got + data.length > file.size) throw this.bad(`sent more of ${file.path} than it said`);
     hash.update(data);
     // One write may take less than it was given.
-    for (let at = 0; at < data.length; ) at += (await handle.write(data, at)).bytesWritten;
+    for (let at = 0; at < data.length;) at += (await handle.write(data, at)).bytesWritten;
     this.current.got += data.length;
     this.bytes += data.length;
   }
@@ -200,10 +212,17 @@ class Receiver {
 }
 
 /** The same for a checkpoint that lies on this node: links where they can be had, else copies. */
-export async function linkArtifacts(context: Context, checkpointUid: string, folder: string): Promise<ArtifactFile[]> {
+export async function linkArtifacts(
+  context: Context,
+  checkpointUid: string,
+  folder: string,
+): Promise<ArtifactFile[]> {
   const manifest = readManifest(context.state, checkpointUid);
   if (!manifest) {
-    throw new LpmError('CheckpointNotFound', `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`);
+    throw new LpmError(
+      'CheckpointNotFound',
+      `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`,
+    );
   }
   for (const { container, path } of manifest.files) {
     const from = join(context.state.artifacts(checkpointUid), container, path);

@@ -5,15 +5,22 @@ import { readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Runs `ip` of the nodes' root in the network namespace of a process. Only netlink is spoken, so a plain chroot
- * serves, and the machine itself needs no iproute2.
+ * Runs `ip` of the nodes' root in the network namespace of a process, so that the machine itself needs no iproute2.
+ * `netns PID` is looked up below /proc, which the root gets in a mount namespace of this one command.
  */
 export async function ip(root: string, pid: number, ...args: string[]): Promise<void> {
-  const { code, stderr } = await run('nsenter', [
-    `--net=/proc/${pid}/ns/net`,
-    'chroot',
+  const script =
+    'root=$1 net=$2; shift 2; mount --rbind /proc "$root/proc" && ' +
+    'exec nsenter --net="$net" chroot "$root" /usr/sbin/ip "$@"';
+  const namespace = `/proc/${pid}/ns/net`;
+  const { code, stderr } = await run('unshare', [
+    '--mount',
+    'sh',
+    '-c',
+    script,
+    'sh',
     root,
-    '/usr/sbin/ip',
+    namespace,
     ...args,
   ]);
   if (code !== 0) throw new Error(`"ip ${args.join(' ')}" failed: ${stderr.trim()}`);
