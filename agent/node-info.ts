@@ -119,11 +119,11 @@ async function handlerProblem(context: Context): Promise<string> {
 export function annotationProblem(config: string | undefined): string {
   if (!config) return '';
   const parsed = JSON.parse(config) as {
-    containerd?: { runtimes?: Record<string, { podAnnotations?: string[]; pod_annotations?: string[] }> };
+    containerd?: { runtimes?: Record<string, { PodAnnotations?: string[] }> };
   };
   const runtime = parsed.containerd?.runtimes?.[RUNTIME_CLASS];
   if (!runtime) return '';
-  const patterns = runtime.podAnnotations ?? runtime.pod_annotations ?? [];
+  const patterns = runtime.PodAnnotations ?? [];
   const group = ANNOTATION.migration.split('/')[0];
   const covered = patterns.some(
     (pattern) => pattern === ANNOTATION.migration || pattern === `${group}/*` || pattern === '*',

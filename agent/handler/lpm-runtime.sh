@@ -8,7 +8,8 @@
 # CRIU calls this same script as its action script (CRTOOLS_SCRIPT_ACTION is set then): at post-restore, when everything is
 # restored and nothing has executed, it makes the claim; at pre-resume it makes the mark `executed`.
 #
-# POSIX shell, no other program of ours: needs cat, date, grep, ln, mkdir, mv, rm, sed, sleep, sync, tar (GNU), tr, xargs.
+# POSIX shell, no other program of ours: needs cat, date, grep, ln, mkdir, mv, rm, sed, sha256sum, sleep, sync, tar (GNU), tr,
+# xargs.
 # Settings lie beside it in ../etc, one value a file: runtime (path of the real one), state-dir, wait-seconds.
 set -u
 umask 077
@@ -239,7 +240,7 @@ if [ -z "$migration" ]; then
 fi
 if [ -z "$migration" ] || [ "$type" = sandbox ] || [ "$name" = POD ]; then exec "$real" "$@"; fi
 
-case $uid in '' | *[!0-9a-fA-F-]*) die "this pod waits for its state (annotation lpm.my.domain/migration), but $config has no pod UID" ;; esac
+case $uid in '' | *[!0-9a-f-]*) die "this pod waits for its state (annotation lpm.my.domain/migration), but $config has no pod UID" ;; esac
 case $name in '' | -* | *- | *[!0-9a-z-]*) die "this pod waits for its state (annotation lpm.my.domain/migration), but $config has no container name" ;; esac
 pod=$state/pods/$uid
 container=$pod/containers/$name
@@ -329,6 +330,12 @@ failed() {
   mv "$attempt/failed" "$container/failed"
   die "$what: $1"
 }
+
+if [ "$number" -gt 1 ] && [ -e "$stage/SHA256SUMS" ]; then
+  # The node may have crashed since: what had not reached its disk is not restored.
+  (cd "$stage" && sha256sum --check --quiet SHA256SUMS) </dev/null >"$attempt/layer.log" 2>&1 ||
+    failed "the staged checkpoint is damaged: $(head -n 1 "$attempt/layer.log")"
+fi
 
 rootfs=$(grep -oE '"root": ?\{[^{}]*\}' "$config" | grep -oE '"path": ?"[^"\\]*"')
 rootfs=${rootfs%\"} rootfs=${rootfs##*\"}
