@@ -37,8 +37,13 @@ export async function keepNodeStatus(options: NodeOptions, signal: AbortSignal):
       const status = await nodeStatus(options);
       // The times of heartbeats are no change.
       const text = JSON.stringify(status, (key, value: unknown) => (/Time$/.test(key) ? undefined : value));
-      if (text !== written || Date.now() - writtenAt > reportMs) {
-        await report(options, status);
+      const known = await options.kube.nodes.find(options.name);
+      if (
+        text !== written ||
+        Date.now() - writtenAt > reportMs ||
+        readiness(known?.status) !== readiness(status)
+      ) {
+        await report(options, status, known);
         written = text;
         writtenAt = Date.now();
       }
@@ -54,6 +59,9 @@ export async function keepNodeStatus(options: NodeOptions, signal: AbortSignal):
 }
 
 type NodeStatus = NonNullable<Node['status']>;
+
+const readiness = (status: NodeStatus | undefined): string | undefined =>
+  status?.conditions?.find(({ type }) => type === 'Ready')?.status;
 
 async function nodeStatus({ cri, ip, name, port }: NodeOptions): Promise<NodeStatus> {
   const now = timestamp(new Date());
@@ -139,7 +147,7 @@ function diskBytes(): number {
 }
 
 /** Creates the node when it is not there; else brings labels and status up to date and leaves what others set. */
-async function report(options: NodeOptions, status: NodeStatus): Promise<void> {
+async function report(options: NodeOptions, status: NodeStatus, before: Node | undefined): Promise<void> {
   const { kube, name, podCidr } = options;
   const labels = {
     'kubernetes.io/hostname': name,
@@ -147,7 +155,6 @@ async function report(options: NodeOptions, status: NodeStatus): Promise<void> {
     'kubernetes.io/arch': architecture(),
     ...options.labels,
   };
-  const before = await kube.nodes.find(name);
   if (!before) {
     await kube.nodes.create({
       metadata: { name, labels },

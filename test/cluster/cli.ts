@@ -1,0 +1,134 @@
+/** `npm run cluster -- up|down|status|load IMAGE.tar|logs NODE`: the local cluster by hand. */
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { messageOf } from '../../common/errors.js';
+import { clusterDown, clusterUp, defaultDir, linkPrograms, openCluster, readRecord } from './cluster.js';
+import { layoutOf, nodePlans } from './layout.js';
+import { openNode } from './node/start.js';
+import { isRunning } from './processes.js';
+
+const began = Date.now();
+/** Progress goes to stderr, with the time since the start. */
+const say = (line: string): void =>
+  console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}`);
+
+async function up(dir: string): Promise<void> {
+  const cluster = await clusterUp({ dir, say });
+  const { ownKubectl, plugins } = await linkPrograms(cluster);
+  say('the cluster is up');
+  const bin = ownKubectl || plugins ? `export PATH=${cluster.layout.bin}:$PATH\n  ` : '';
+  console.error(`
+Use it with:
+  export KUBECONFIG=${cluster.kubeconfig}
+  ${bin}kubectl get nodes
+${missing(cluster.layout.bin)}Take it down with: npm run cluster -- down`);
+}
+
+function missing(bin: string): string {
+  const absent = ['agent', 'controller'].filter((name) => !existsSync(join(bin, `${name}.mjs`)));
+  return absent.length > 0
+    ? `Not started, because not built: ${absent.join(' and ')} (npm run build, then up again).\n`
+    : '';
+}
+
+async function status(dir: string): Promise<void> {
+  const layout = layoutOf(dir);
+  const record = readRecord(layout);
+  if (!record) {
+    console.log(`No cluster in ${layout.dir}. Start one with: npm run cluster -- up`);
+    process.exitCode = 1;
+    return;
+  }
+  const line = (name: string, state: string, detail = ''): void =>
+    console.log(`${name.padEnd(16)}${state.padEnd(14)}${detail}`.trimEnd());
+  for (const name of ['lab', 'control-plane', 'relay', 'controller'] as const) {
+    const found = record.processes[name];
+    line(name, found && isRunning(found) ? 'running' : 'not running', found ? `pid ${found.pid}` : '');
+  }
+  for (const plan of nodePlans) {
+    const node = openNode(layout.node(plan.name));
+    line(plan.name, node ? 'running' : 'not running', node ? `pid ${node.init.pid}, ${plan.ip}` : plan.ip);
+    if (!node) continue;
+    const script = 'for f in /run/lpm-node/*.pid; do n=${f##*/}; echo "${n%.pid} $(cat "$f")"; done';
+    const { stdout } = await node.exec(['sh', '-c', script]);
+    for (const service of stdout.trim().split('\n')) line(`  ${service.split(' ')[0] ?? ''}`, 'running');
+    const images = await node.exec(['ctr', '-n', 'k8s.io', 'images', 'ls', '-q']);
+    for (const image of images.stdout
+      .trim()
+      .split('\n')
+      .filter((name) => !name.startsWith('sha256:'))) {
+      line('  image', image);
+    }
+  }
+  if (!(await openCluster(dir))) process.exitCode = 1;
+}
+
+async function load(dir: string, archive: string): Promise<void> {
+  if (!existsSync(archive)) throw new Error(`There is no file ${archive}.`);
+  const cluster = await openCluster(dir);
+  if (!cluster) throw new Error(`No cluster runs in ${dir}. Start one with: npm run cluster -- up`);
+  for (const node of cluster.nodes) {
+    await node.importImage(archive);
+    say(`${relative(process.cwd(), archive)} is in ${node.name}`);
+  }
+}
+
+async function logs(dir: string, node: string, service: string | undefined, follow: boolean): Promise<void> {
+  const layout = layoutOf(dir);
+  const folder = nodePlans.some(({ name }) => name === node) ? join(layout.logs, node) : layout.logs;
+  const wanted = folder === layout.logs ? node : service;
+  const files = existsSync(folder)
+    ? readdirSync(folder).filter((name) => name.endsWith('.log') && (!wanted || name === `${wanted}.log`))
+    : [];
+  if (files.length === 0) {
+    const names = [...nodePlans.map(({ name }) => name), 'control-plane', 'relay', 'controller'];
+    throw new Error(`There is no such log. Logs exist of ${names.join(', ')}, each once it was started.`);
+  }
+  const child = spawn(
+    'tail',
+    [...(follow ? ['-F'] : []), '-n', '200', ...files.map((name) => join(folder, name))],
+    {
+      stdio: 'inherit',
+    },
+  );
+  await new Promise((resolve) => child.on('close', resolve));
+}
+
+await yargs(hideBin(process.argv))
+  .scriptName('npm run cluster --')
+  .locale('en')
+  .version(false)
+  .option('dir', { type: 'string', describe: 'Folder of the cluster', default: defaultDir() })
+  .command('up', 'Start the cluster, or what of it does not run', {}, (args) => up(args.dir as string))
+  .command('down', 'End the cluster and remove all of it', {}, async (args) => {
+    await clusterDown({ dir: args.dir as string, say });
+    say('the cluster is gone');
+  })
+  .command('status', 'Show processes, nodes and images', {}, (args) => status(args.dir as string))
+  .command(
+    'load <archive>',
+    'Load a container image (docker or OCI archive) into every node',
+    (command) => command.positional('archive', { type: 'string', demandOption: true }),
+    (args) => load(args.dir as string, args.archive),
+  )
+  .command(
+    'logs <node> [service]',
+    'Show the logs of a node (kubelet, containerd, agent), of control-plane or controller',
+    (command) =>
+      command
+        .positional('node', { type: 'string', demandOption: true })
+        .positional('service', { type: 'string' })
+        .option('follow', { alias: 'f', type: 'boolean', default: false }),
+    (args) => logs(args.dir as string, args.node, args.service, args.follow),
+  )
+  .demandCommand(1, 'Say what to do: up, down, status, load or logs.')
+  .strict()
+  .fail((message, error, parser) => {
+    if (!error) parser.showHelp('error');
+    console.error(`\n${error ? messageOf(error) : message}`);
+    process.exit(1);
+  })
+  .parseAsync();
