@@ -7,8 +7,11 @@ import type { AddressInfo } from 'node:net';
 import type { Api } from './api.js';
 import { bootstrap } from './controllers/bootstrap.js';
 import { serveCustomResources } from './controllers/custom-resources.js';
+import { expireEvents } from './controllers/events.js';
 import { runGarbageCollector } from './controllers/garbage-collector.js';
 import { runNamespaceController } from './controllers/namespaces.js';
+import { runNodeLifecycle, type NodeLifecycleOptions } from './controllers/node-lifecycle.js';
+import { runScheduler } from './controllers/scheduler.js';
 import { handleRequest, handleUpgrade } from './http/handler.js';
 import { TokenIssuer } from './http/tokens.js';
 import { builtinResources } from './resources/builtin.js';
@@ -31,6 +34,8 @@ export interface ApiServerOptions {
   kubeletClientTls?: { cert: string; key: string; ca: string };
   /** File in which the state is kept between restarts; in memory only without it. */
   stateFile?: string;
+  /** When a node counts as lost. */
+  nodeLifecycle?: NodeLifecycleOptions;
 }
 
 export interface ApiServer {
@@ -55,6 +60,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   for (const resource of builtinResources()) api.registry.register(resource);
   const stop: (() => void)[] = [];
   stop.push(serveCustomResources(api), runNamespaceController(api), runGarbageCollector(api));
+  stop.push(runScheduler(api), runNodeLifecycle(api, options.nodeLifecycle), expireEvents(api));
   bootstrap(api);
   if (options.stateFile !== undefined) {
     stop.push(writeStateFile(options.stateFile, api.store, api.tokens.exportKey()));

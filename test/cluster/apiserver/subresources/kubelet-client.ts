@@ -102,9 +102,7 @@ export function definedOnly(
 
 /** An unreachable kubelet, in the words of Go's net package, as users know them from kubectl. */
 export function unreachable(what: string, error: unknown, host: string, port: number): StatusError {
-  return new StatusError(500, 'InternalError', `${what}: ${dialError(error, host, port)}`, {
-    causes: [{ message: dialError(error, host, port) }],
-  });
+  return new StatusError(500, '', `${what}: ${dialError(error, host, port)}`);
 }
 
 export function dialError(error: unknown, host: string, port: number): string {

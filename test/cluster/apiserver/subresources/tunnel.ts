@@ -56,8 +56,7 @@ function dial(kubelet: KubeletClient, host: string, port: number): Promise<TLSSo
     });
     socket.once('error', (error) => {
       clearTimeout(timer);
-      const words = `error dialing backend: ${dialError(error, host, port)}`;
-      reject(new StatusError(500, 'InternalError', words, { causes: [{ message: words }] }));
+      reject(new StatusError(500, '', `error dialing backend: ${dialError(error, host, port)}`));
     });
   });
 }
