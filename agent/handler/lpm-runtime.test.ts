@@ -39,7 +39,7 @@ sh -c '
   : >"$LPM_ATTEMPT/claimed"
   while [ -e "$FAKE/slow" ]; do sleep 0.01; done
   CRTOOLS_SCRIPT_ACTION=pre-resume "$script"
-  kill -0 "$2" 2>/dev/null || exit 1
+  grep -q "^State:.[SR]" "/proc/$2/status" || exit 1
   echo "$LPM_ATTEMPT" >>"$FAKE/executed"
   CRTOOLS_SCRIPT_ACTION=post-resume "$script"
   exit 0' criu "$script" "$init"

@@ -8,8 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { credentials, type ServiceError } from '@grpc/grpc-js';
-// @ts-expect-error The build script is plain JavaScript.
-import { bundle as untypedBundle } from '../../build.mjs';
+import { bundle } from '../../build.mjs';
 import {
   AGENT_COMMON_NAME_PREFIX,
   AGENT_ORGANIZATION,
@@ -25,7 +24,6 @@ import { startNode, type NodeHandle } from '../cluster/node/start.js';
 import { createCa, issueCertificate, type KeyPair } from '../cluster/pki.js';
 import { endProcess, type ProcessRecord } from '../cluster/processes.js';
 
-const bundle = untypedBundle as (entry: string, outfile: string) => Promise<void>;
 const addresses = { a: '10.88.7.10', b: '10.88.7.20' } as const;
 const cidrs = { a: '10.244.71.0/24', b: '10.244.72.0/24' } as const;
 
