@@ -17,6 +17,7 @@ export class Invocation {
   /** Aborted by Ctrl-C. */
   readonly detach = new AbortController();
   #client: KubeClient | undefined;
+  #connection = '';
 
   constructor(
     /** How the person calls it: `kubectl migrate`. */
@@ -37,6 +38,7 @@ export class Invocation {
       import('../common/kube/config.js'),
     ]);
     const config = loadKubeConfig(flags);
+    this.#connection = repeated(flags);
     const client = new KubeClient(config, {
       userAgent: `${this.program.replace(' ', '-')}/${version}`,
       ...(timeoutMs > 0 ? { timeoutMs } : {}),
@@ -49,7 +51,20 @@ export class Invocation {
     return { client, namespace: flags.namespace ?? currentNamespace(config) };
   }
 
+  /** A command line for a hint, with the flags that it takes to reach the same cluster and namespace again. */
+  again(command: string): string {
+    return `${command}${this.#connection}`;
+  }
+
   close(): void {
     this.#client?.close();
   }
+}
+
+function repeated({ namespace, context, kubeconfig, cluster, server }: KubeFlags): string {
+  const flags = { n: namespace, context, kubeconfig, cluster, server };
+  return Object.entries(flags)
+    .filter(([, value]) => value !== undefined)
+    .map(([flag, value]) => ` ${flag.length === 1 ? '-' : '--'}${flag} ${value}`)
+    .join('');
 }

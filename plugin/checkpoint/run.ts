@@ -41,7 +41,7 @@ export async function checkpoint(
   const { client, namespace } = await invocation.connect(flags);
   const question = { namespace, pod: wish.pod };
   const observed = await observe(client, question);
-  suggestCommand(wish.pod, subcommands, () => judgePod(invocation.program, question, observed));
+  suggestCommand(wish.pod, subcommands, () => judgePod(invocation, question, observed));
   if (invocation.detach.signal.aborted) return EXIT.detached;
 
   const created = await create(client, namespace, wish);
@@ -63,7 +63,7 @@ export async function checkpoint(
     idle: IDLE,
   });
   if (wish.output && outcome.object) terminal.out(await printObject(outcome.object, wish.output, RESOURCE));
-  return report(terminal, client, { namespace, name, outcome, quiet: wish.output !== undefined });
+  return report(invocation, terminal, client, { namespace, name, outcome, quiet: wish.output !== undefined });
 }
 
 async function create(client: KubeClient, namespace: string, wish: CheckpointWish): Promise<PodCheckpoint> {
@@ -87,6 +87,7 @@ async function create(client: KubeClient, namespace: string, wish: CheckpointWis
 }
 
 async function report(
+  invocation: Invocation,
   terminal: Terminal,
   client: KubeClient,
   {
@@ -96,7 +97,7 @@ async function report(
     quiet,
   }: { namespace: string; name: string; outcome: Outcome<PodCheckpoint>; quiet: boolean },
 ): Promise<ExitCode> {
-  const again = `kubectl get podcheckpoint ${name} -n ${namespace} -w`;
+  const again = invocation.again(`kubectl get podcheckpoint ${name} -w`);
   const { red } = paint(terminal.color);
   switch (outcome.how) {
     case 'succeeded':
@@ -107,7 +108,7 @@ async function report(
       const why = sentence(status.message ?? 'the controller gives no reason');
       terminal.err(red(`error: The checkpoint ${name} of pod ${namespace}/${spec.podName} failed: ${why}`));
       if (status.reason) terminal.err(`Reason: ${status.reason}`);
-      terminal.err(`More with: kubectl describe podcheckpoint ${name} -n ${namespace}`);
+      terminal.err(`More with: ${invocation.again(`kubectl describe podcheckpoint ${name}`)}`);
       return EXIT.failed;
     }
     case 'deleted':

@@ -5,6 +5,7 @@ import { CliError } from '../cli-error.js';
 import { judgeMigration } from './judge.js';
 import type { Observed, Question } from './observe.js';
 
+const caller = { program: 'kubectl migrate', again: (command: string) => `${command} -n default` };
 const question: Question = { namespace: 'default', pod: 'counter', node: 'k8s-master' };
 const pod = (over: Partial<Pod> = {}): Pod => ({
   metadata: { name: 'counter', namespace: 'default' },
@@ -26,7 +27,7 @@ const fine: Observed = {
   nameTaken: false,
 };
 const judge = (over: Partial<Observed>, asked: Partial<Question> = {}) =>
-  judgeMigration('kubectl migrate', { ...question, ...asked }, { ...fine, ...over });
+  judgeMigration(caller, { ...question, ...asked }, { ...fine, ...over });
 const refusal = (over: Partial<Observed>, asked: Partial<Question> = {}): string => {
   try {
     judge(over, asked);
@@ -115,7 +116,7 @@ test('a pod that is being migrated is pointed to its migration', () => {
     metadata: { name: 'counter-x7k2p' },
     spec: { podName: 'counter' },
   };
-  assert.match(refusal({ active }), /kubectl migrate status counter-x7k2p -n default -w/);
+  assert.match(refusal({ active }), /kubectl migrate status counter-x7k2p -w -n default/);
 });
 
 test('a taken name for the restored pod is refused', () => {

@@ -5,6 +5,13 @@ import { either, near } from '../text/suggest.js';
 import { notInstalled } from './installed.js';
 import type { Found, Observed, Question } from './observe.js';
 
+/** How the program was called, for hints (Invocation is one). */
+export interface Caller {
+  program: string;
+  /** A command line with the flags that reach the same cluster and namespace. */
+  again(command: string): string;
+}
+
 export interface Judgement {
   pod: Pod | undefined;
   /** What a person should know although it is no obstacle. */
@@ -12,13 +19,13 @@ export interface Judgement {
 }
 
 /** Throws CliError with the first obstacle. */
-export function judgeMigration(program: string, question: Question, observed: Observed): Judgement {
-  const { pod, notes } = judgePod(program, question, observed);
+export function judgeMigration(caller: Caller, question: Question, observed: Observed): Judgement {
+  const { pod, notes } = judgePod(caller, question, observed);
   const { namespace, node, restoredName } = question;
   if (observed.active) {
     const { name } = observed.active.metadata;
     throw new CliError(`The pod ${namespace}/${question.pod} is being migrated already, by ${name}.`, [
-      `Follow it with: ${program} status ${name} -n ${namespace} -w`,
+      `Follow it with: ${caller.again(`${caller.program} status ${name} -w`)}`,
     ]);
   }
   if (restoredName !== undefined && observed.nameTaken) {
@@ -37,35 +44,35 @@ export function judgeMigration(program: string, question: Question, observed: Ob
 }
 
 /** The part that a checkpoint needs: our API is there, and the pod runs. */
-export function judgePod(program: string, question: Question, observed: Observed): Judgement {
+export function judgePod(caller: Caller, question: Question, observed: Observed): Judgement {
   if (!observed.crds) throw notInstalled();
   if ('hidden' in observed.pod) return { pod: undefined, notes: [] };
-  if (observed.pod.found === undefined) throw unknownPod(program, question, observed, observed.pod.others);
-  requireRunning(observed.pod.found, question);
+  if (observed.pod.found === undefined) throw unknownPod(caller, question, observed, observed.pod.others);
+  requireRunning(caller, observed.pod.found, question);
   return { pod: observed.pod.found, notes: [] };
 }
 
-function unknownPod(program: string, question: Question, observed: Observed, others: string[]): CliError {
+function unknownPod(caller: Caller, question: Question, observed: Observed, others: string[]): CliError {
   const { namespace, pod } = question;
   const hints: string[] = [];
   const elsewhere = observed.podElsewhere.filter((other) => other !== namespace);
   if (elsewhere.length > 0) {
     hints.push(
-      `There is one in namespace ${either(elsewhere.slice(0, 3))}: ${program} … -n ${elsewhere[0] ?? ''}`,
+      `There is one in namespace ${either(elsewhere.slice(0, 3))}: ${caller.program} … -n ${elsewhere[0] ?? ''}`,
     );
   }
   const similar = near(pod, others);
   if (similar.length > 0) hints.push(`Did you mean ${either(similar)}?`);
-  else if (elsewhere.length === 0) hints.push(`List the pods with: kubectl get pods -n ${namespace}`);
+  else if (elsewhere.length === 0) hints.push(`List the pods with: ${caller.again('kubectl get pods')}`);
   return new CliError(`There is no pod "${pod}" in namespace "${namespace}".`, hints);
 }
 
-function requireRunning(pod: Pod, { namespace, pod: name }: Question): void {
-  const look = `Look at it with: kubectl describe pod ${name} -n ${namespace}`;
+function requireRunning(caller: Caller, pod: Pod, { namespace, pod: name }: Question): void {
+  const look = `Look at it with: ${caller.again(`kubectl describe pod ${name}`)}`;
   if (pod.metadata.deletionTimestamp) {
     throw new CliError(
       `The pod ${namespace}/${name} is being deleted, so there is nothing left to save of it.`,
-      [`If another pod takes its place, name that one: kubectl get pods -n ${namespace}`],
+      [`If another pod takes its place, name that one: ${caller.again('kubectl get pods')}`],
     );
   }
   const phase = pod.status?.phase ?? 'Unknown';
@@ -76,7 +83,7 @@ function requireRunning(pod: Pod, { namespace, pod: name }: Question): void {
       [
         ended
           ? look
-          : `Wait for it with: kubectl wait --for=condition=Ready pod/${name} -n ${namespace} --timeout=60s`,
+          : `Wait for it with: ${caller.again(`kubectl wait --for=condition=Ready pod/${name} --timeout=60s`)}`,
       ],
     );
   }

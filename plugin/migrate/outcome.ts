@@ -16,7 +16,6 @@ interface Report {
   invocation: Invocation;
   terminal: Terminal;
   client: KubeClient;
-  namespace: string;
   name: string;
   outcome: Outcome<PodMigration>;
   output?: ObjectFormat;
@@ -24,8 +23,9 @@ interface Report {
 
 /** Tells how waiting for a migration ended: the result on stdout, what went wrong on stderr. */
 export async function reportOutcome(report: Report): Promise<ExitCode> {
-  const { invocation, terminal, namespace, name, outcome, output } = report;
-  const again = `${invocation.program} status ${name} -n ${namespace}`;
+  const { invocation, terminal, name, outcome, output } = report;
+  const again = (flags = '') => invocation.again(`${invocation.program} status ${name}${flags}`);
+  const lookAtPods = invocation.again('kubectl get pods -o wide');
   const { red, yellow } = paint(terminal.color);
   const warn = (migration: PodMigration) => {
     for (const text of migration.status?.warnings ?? []) terminal.err(yellow(`warning: ${text}`));
@@ -41,33 +41,32 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       return EXIT.done;
     case 'failed': {
       const [what = '', ...rest] = failureLines(outcome.object);
-      const source = await sourcePod(report.client, outcome.object);
+      const source = await sourcePod(report.client, outcome.object, lookAtPods);
       terminal.err([red(`error: ${what}`), ...rest, source].filter(Boolean).join('\n'));
-      terminal.err(`More with: ${again}`);
+      terminal.err(`More with: ${again()}`);
       return EXIT.failed;
     }
     case 'deleted':
       terminal.err(`error: The migration ${name} was deleted before it had ended.`);
-      terminal.err(`See what became of the pod with: kubectl get pods -n ${namespace} -o wide`);
+      terminal.err(`See what became of the pod with: ${lookAtPods}`);
       return EXIT.failed;
     case 'timedOut':
       terminal.err(
         `error: Waited long enough: the migration ${name} is still ${outcome.object?.status?.phase ?? 'not taken up by the controller'}.`,
       );
-      terminal.err(`Look again with: ${again} -w`);
+      terminal.err(`Look again with: ${again(' -w')}`);
       return EXIT.timedOut;
     case 'detached':
       terminal.err(`Detached; the migration ${name} goes on in the cluster.`);
-      terminal.err(`Look again with: ${again} -w`);
+      terminal.err(`Look again with: ${again(' -w')}`);
       return EXIT.detached;
   }
 }
 
 /** Whether the pod of a failed migration runs on, as the cluster says it, not as it is hoped. */
-async function sourcePod(client: KubeClient, migration: PodMigration): Promise<string> {
+async function sourcePod(client: KubeClient, migration: PodMigration, look: string): Promise<string> {
   const { metadata, spec, status = {} } = migration;
   const namespace = metadata.namespace ?? 'default';
-  const look = `kubectl get pods -n ${namespace} -o wide`;
   try {
     return sourceSentence(migration, await client.pods.find(spec.podName, namespace), look);
   } catch (error) {

@@ -47,7 +47,7 @@ export async function migrate(
   };
   const observed = await observe(client, question);
   const { notes } = suggestCommand(wish.pod, subcommands, () =>
-    judgeMigration(invocation.program, question, observed),
+    judgeMigration(invocation, question, observed),
   );
   // Left before anything was created: nothing to look after.
   if (invocation.detach.signal.aborted) return EXIT.detached;
@@ -61,7 +61,8 @@ export async function migrate(
         ? await printObject(created, wish.output, MIGRATION_RESOURCE)
         : `${MIGRATION_RESOURCE}/${name} created`,
     );
-    if (!wish.output) terminal.err(`Follow it with: ${invocation.program} status ${name} -n ${namespace} -w`);
+    if (!wish.output)
+      terminal.err(`Follow it with: ${invocation.again(`${invocation.program} status ${name} -w`)}`);
     return EXIT.done;
   }
   terminal.err(`${MIGRATION_RESOURCE}/${name} created`);
@@ -78,7 +79,6 @@ export async function migrate(
     invocation,
     terminal,
     client,
-    namespace,
     name,
     outcome,
     ...(wish.output ? { output: wish.output } : {}),

@@ -83,11 +83,12 @@ export class LiveDisplay<T> implements Display<T> {
   #list(labels: readonly string[]) {
     const { red, green, yellow, dim } = this.#paint;
     const [tick, cross, left, dot] = this.terminal.unicode ? ['✔', '✖', '…', '·'] : ['+', 'x', '.', '-'];
-    let over = false;
+    const logger = new ListrLogger({
+      processOutput: new ProcessOutput(this.terminal.stream, this.terminal.stream),
+    });
     return new Listr(
       labels.map((label, index) => ({
         title: label,
-        skip: () => over,
         task: async (_context: unknown, task: Task) => {
           const slot = this.#slots[index];
           if (!slot) return;
@@ -95,11 +96,13 @@ export class LiveDisplay<T> implements Display<T> {
           this.#draw();
           const ending = await slot.ended;
           this.#draw();
-          if (ending === 'failed') throw new Error('failed');
-          if (ending === 'left') {
-            over = true;
-            task.skip();
+          if (ending === 'done') return;
+          if (ending === 'left' && logger.options?.icon && logger.options.color) {
+            // Not to be watched any longer is no failure; the rows after it stay as they are.
+            logger.options.icon[Level.FAILED] = left;
+            logger.options.color[Level.FAILED] = yellow;
           }
+          throw new Error(ending);
         },
       })),
       {
@@ -108,16 +111,12 @@ export class LiveDisplay<T> implements Display<T> {
         fallbackRendererCondition: false,
         registerSignalListeners: false,
         rendererOptions: {
-          logger: new ListrLogger({
-            processOutput: new ProcessOutput(this.terminal.stream, this.terminal.stream),
-          }),
+          logger,
           formatOutput: 'truncate',
           showErrorMessage: false,
-          showSkipMessage: false,
           icon: {
             [Level.COMPLETED]: tick,
             [Level.FAILED]: cross,
-            [Level.SKIPPED_WITH_COLLAPSE]: left,
             [Level.WAITING]: dot,
             [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dot,
             [Level.OUTPUT]: ' ',
@@ -126,7 +125,6 @@ export class LiveDisplay<T> implements Display<T> {
             [Level.COMPLETED]: green,
             [Level.FAILED]: red,
             [Level.PENDING]: yellow,
-            [Level.SKIPPED_WITH_COLLAPSE]: yellow,
             [Level.WAITING]: dim,
             [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dim,
           },

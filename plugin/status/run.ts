@@ -7,6 +7,7 @@ import type { KubeFlags } from '../flags.js';
 import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../migrate/outcome.js';
+import type { Caller } from '../checks/judge.js';
 import { requireInstalled } from '../checks/installed.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
 import { migrationDisplay } from '../progress/choose.js';
@@ -29,7 +30,7 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
   const terminal = invocation.terminal(wish);
   const { client, namespace } = await invocation.connect(flags);
   await requireInstalled(client);
-  const migration = await find(client, namespace, wish, invocation.program);
+  const migration = await find(client, namespace, wish, invocation);
   const { name } = migration.metadata;
   if (wish.watch) {
     const outcome = await awaitOutcome<PodMigration>({
@@ -45,7 +46,6 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
       invocation,
       terminal,
       client,
-      namespace,
       name,
       outcome,
       ...(wish.output ? { output: wish.output } : {}),
@@ -67,7 +67,7 @@ async function find(
   client: KubeClient,
   namespace: string,
   { name, onlyPod, onlyName }: StatusWish,
-  program: string,
+  caller: Caller,
 ): Promise<PodMigration> {
   const named = onlyPod ? undefined : await client.podMigrations.find(name, namespace);
   if (named) return named;
@@ -83,7 +83,7 @@ async function find(
   throw new CliError(`${what} in namespace "${namespace}"${also}.`, [
     similar.length > 0
       ? `Did you mean ${either(similar)}?`
-      : `List them with: ${program} list -n ${namespace} (or -A for all namespaces)`,
+      : `List them with: ${caller.again(`${caller.program} list`)} (or -A for all namespaces)`,
   ]);
 }
 

@@ -74,7 +74,6 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
       assert.match(stderr, new RegExp(`Z ${phase}`), 'each phase of the guide has a line');
     }
     assert.match(stderr, /warning: 2 TCP connections/);
-    // eslint-disable-next-line no-control-regex
     assert.doesNotMatch(stderr + stdout, /\u001b/, 'no colour into a pipe');
   });
 
@@ -100,7 +99,7 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
       'Reason: CriuDumpFailed',
       'Next: Look at dump.log on k8s-worker.',
       'The pod default/counter runs on, on node k8s-worker, as before.',
-      `More with: kubectl migrate status ${metadata.name} -n default`,
+      `More with: kubectl migrate status ${metadata.name}`,
     ]);
   });
 
@@ -114,9 +113,7 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
     const { metadata } = await onlyMigration();
     assert.match(
       stderr,
-      new RegExp(
-        `Detached.*goes on.*\nLook again with: kubectl migrate status ${metadata.name} -n default -w\n$`,
-      ),
+      new RegExp(`Detached.*goes on.*\nLook again with: kubectl migrate status ${metadata.name} -w\n$`),
     );
     assert.equal(metadata.deletionTimestamp, undefined);
   });

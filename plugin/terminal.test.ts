@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { abilities, paint } from './terminal.js';
+
+const on = { stderr: { isTTY: true, columns: 120 }, stdout: { isTTY: true, columns: 120 }, plain: false };
+
+test('rows are drawn again only where a terminal shows them', () => {
+  assert.equal(abilities({ ...on, env: { TERM: 'xterm' } }).live, true);
+  assert.equal(abilities({ ...on, env: { TERM: 'dumb' } }).live, false);
+  assert.equal(abilities({ ...on, env: {}, plain: true }).live, false);
+  assert.equal(abilities({ ...on, env: {}, stderr: {} }).live, false);
+});
+
+test('NO_COLOR takes the colours and leaves the rows', () => {
+  const { live, color } = abilities({ ...on, env: { NO_COLOR: '1' } });
+  assert.deepEqual({ live, color }, { live: true, color: false });
+  assert.equal(abilities({ ...on, env: { NO_COLOR: '' } }).color, true);
+  assert.equal(paint(false).red('x'), 'x');
+});
+
+test('with stdout in a file the rows are no wider than what listr2 leaves of them', () => {
+  assert.equal(abilities({ ...on, env: {} }).columns, 120);
+  assert.equal(abilities({ ...on, env: {}, stdout: {} }).columns, 80);
+});

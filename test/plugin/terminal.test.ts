@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { delimiter } from 'node:path';
+import { promisify } from 'node:util';
+import { buildPlugins, missing, until, type Plugins } from './programs.js';
+import { addNode, addPod, goodPlay, simulateController, startWorld, type World } from './world.js';
+
+const run = promisify(execFile);
+const skip = (await missing('tmux')) || (await missing('kubectl'));
+
+describe('in a real terminal', { skip }, () => {
+  let plugins: Plugins;
+  let world: World;
+  let stop: () => void = () => {};
+  let screens = 0;
+  before(async () => {
+    plugins = await buildPlugins();
+    world = await startWorld();
+    await addNode(world.client, 'k8s-master');
+    await addNode(world.client, 'k8s-worker');
+    stop = simulateController(world.client, ({ metadata, spec }) =>
+      metadata.namespace === 'stuck'
+        ? [{ status: { phase: 'Pending', message: 'Waiting for an image (simulated).' } }]
+        : goodPlay(spec.podName === 'color' ? 300 : 3000),
+    );
+  });
+  after(async () => {
+    stop();
+    await plugins.remove();
+    await world.close();
+  });
+
+  /** A terminal of its own that runs one command line and shows its exit code at the end. */
+  async function open(command: string, { columns = 80, env = '' } = {}) {
+    const socket = `lpm-test-${process.pid}-${++screens}`;
+    const tmux = (...args: string[]) => run('tmux', ['-L', socket, '-f', '/dev/null', ...args]);
+    const shell = [
+      // Ctrl-C is for the program, the shell has its exit code to show.
+      'trap : INT',
+      `export LANG=C.UTF-8 HOME=/nonexistent KUBECONFIG=${world.kubeconfig}`,
+      `export PATH='${plugins.links}${delimiter}${process.env.PATH ?? ''}' ${env}`,
+      `${command}; echo "exit code $?"; sleep 60`,
+    ].join('; ');
+    await tmux('new-session', '-d', '-x', String(columns), '-y', '30', 'sh', '-c', shell);
+    let last = '';
+    return {
+      screen: async (...flags: string[]) =>
+        (last = (await tmux('capture-pane', '-p', ...flags)).stdout.replace(/\s+$/, '')),
+      last: () => last,
+      press: (key: string) => tmux('send-keys', key),
+      // Only this server, by its own socket.
+      close: () => tmux('kill-server'),
+    };
+  }
+
+  test('a migration is drawn again and again at 80 columns, and its last picture stays', async (t) => {
+    await addPod(world.client, 'counter');
+    const terminal = await open('kubectl migrate counter --to k8s-master');
+    t.after(() => terminal.close());
+    await until(async () => /pod is frozen for 0\.\d.*\n/.test(await terminal.screen()), terminal.last);
+    const middle = terminal.last().split('\n');
+    t.diagnostic(`\n${terminal.last()}`);
+    assert.match(middle[0] ?? '', /^podmigration\.lpm\.my\.domain\/counter-[a-z0-9]{5} created$/);
+    assert.match(middle[1] ?? '', /^✔ Prepare +pod counter-restored prepared on k8s-master +0\.\ds$/);
+    assert.match(middle[2] ?? '', /^\S Checkpoint +\S.* \d+\.\ds$/);
+    assert.match(middle[3] ?? '', /^ +the pod is frozen for 0\.\ds$/);
+    assert.match(middle[4] ?? '', /^ +warning: 2 TCP connections will be closed \(simulated\)\.$/);
+    assert.deepEqual(middle.slice(5), ['· Transfer', '· Restore']);
+
+    await until(async () => (await terminal.screen()).includes('exit code'), terminal.last);
+    t.diagnostic(`\n${terminal.last()}`);
+    const end = terminal.last().split('\n');
+    assert.deepEqual(
+      end.slice(1, 5).map((line) => line.slice(0, 12).trim()),
+      ['✔ Prepare', '✔ Checkpoint', '✔ Transfer', '✔ Restore'],
+    );
+    assert.deepEqual(end.slice(5), [
+      'warning: 2 TCP connections will be closed (simulated).',
+      'Migrated pod default/counter.',
+      '  From:       counter on k8s-worker',
+      '  To:         counter-restored on k8s-master',
+      '  Downtime:   446 ms ± 2 ms',
+      '              freeze 34 ms, dump 180 ms, transfer 2 ms, restore 230 ms',
+      '  Total:      3.00 s',
+      '  Moved:      85.8 MiB',
+      'exit code 0',
+    ]);
+  });
+
+  test('colours are there at 200 columns and go with NO_COLOR; TERM=dumb gets plain lines', async (t) => {
+    await addPod(world.client, 'color');
+    const seen: string[] = [];
+    for (const env of ['A=1', 'NO_COLOR=1', 'TERM=dumb']) {
+      const terminal = await open('kubectl migrate color --to k8s-master', { columns: 200, env });
+      t.after(() => terminal.close());
+      await until(async () => (await terminal.screen('-e')).includes('exit code 0'), terminal.last);
+      seen.push(terminal.last());
+    }
+    const [colored = '', bare = '', dumb = ''] = seen;
+    assert.match(colored, /\u001b\[32m✔/);
+    assert.doesNotMatch(bare, /\u001b\[\d/);
+    assert.match(bare, /✔ Restore/);
+    assert.doesNotMatch(dumb, /\u001b|✔/);
+    assert.match(dumb, /Z CheckpointInProgress: Dumping \(simulated\)\./);
+  });
+
+  test('Ctrl-C leaves a clean terminal and says how to look again', async (t) => {
+    await world.client.namespaces.create({ metadata: { name: 'stuck' } });
+    await addPod(world.client, 'counter', { namespace: 'stuck' });
+    const terminal = await open('kubectl migrate counter --to k8s-master -n stuck');
+    t.after(() => terminal.close());
+    await until(async () => (await terminal.screen()).includes('Waiting for an image'), terminal.last);
+    await terminal.press('C-c');
+    await until(async () => (await terminal.screen()).includes('exit code'), terminal.last);
+    t.diagnostic(`\n${terminal.last()}`);
+    assert.match(
+      terminal.last(),
+      /\nDetached; the migration counter-\w{5} goes on in the cluster\.\nLook again with: kubectl migrate status counter-\w{5} -w -n stuck\nexit code 130$/,
+    );
+  });
+});
