@@ -23,8 +23,8 @@ import { apiPort, gateway, kubeletPort, layoutOf, nodePlans, type Layout, type N
 import { takeLock } from './lock.js';
 import { applyManifests, readManifests } from './manifests.js';
 import { testImages } from './images/images.js';
-import { createCgroups, destroyCgroups, removeEmptyCgroups } from './node/cgroups.js';
-import type { NodeHandle } from './node/handle.js';
+import { createCgroups, destroyCgroups } from './node/cgroups.js';
+import { topGroup, type NodeHandle } from './node/handle.js';
 import { makeLabNetwork } from './node/network.js';
 import { openNode, startNode, stopNode } from './node/start.js';
 import { nodeRoot, type Say } from './node-root.js';
@@ -142,11 +142,10 @@ export async function clusterDown(options: ClusterOptions = {}): Promise<void> {
   try {
     const record = readRecord(layout);
     say('ending the nodes');
-    await Promise.all(nodePlans.map((plan) => stopNode(layout.node(plan.name), plan.name)));
+    await Promise.all(nodePlans.map((plan) => stopNode(layout.node(plan.name))));
     say('ending the control plane');
     for (const found of Object.values(record?.processes ?? {})) await endProcess(found, 1000);
-    await destroyCgroups(layout.cgroup);
-    removeEmptyCgroups(layout.cgroup.split('/')[0] ?? '');
+    await destroyCgroups(topGroup(layout.dir));
     rmSync(layout.run, { recursive: true, force: true });
     rmSync(layout.dir, { recursive: true, force: true });
   } finally {
@@ -201,7 +200,7 @@ const alive = (record: ClusterRecord, name: Daemon): boolean => {
 async function startLab(layout: Layout, record: ClusterRecord, say: Say): Promise<void> {
   if (alive(record, 'lab')) return;
   say(`network ${gateway}/24`);
-  await Promise.all(nodePlans.map((plan) => stopNode(layout.node(plan.name), plan.name)));
+  await Promise.all(nodePlans.map((plan) => stopNode(layout.node(plan.name))));
   for (const found of Object.values(record.processes)) await endProcess(found, 1000);
   await destroyCgroups(layout.cgroup);
   createCgroups(layout.cgroup);

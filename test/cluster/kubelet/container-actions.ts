@@ -64,8 +64,8 @@ export async function startContainer(node: NodeContext, start: Start): Promise<S
       memoryCapacity: node.memoryCapacity,
     });
     await removeOldRuns(node, start);
-    // From here on a failure makes the next attempt wait longer.
-    node.backoff.attempted(backoffKey(pod, container));
+    // The first restart comes at once, each further one waits longer.
+    if (runsOf(start.observed, container.name).length > 0) node.backoff.attempted(backoffKey(pod, container));
     ({ containerId } = await node.cri.runtime.createContainer(
       { podSandboxId: sandbox.id, config, sandboxConfig: start.config },
       runtimeTimeoutMs,

@@ -55,7 +55,7 @@ export async function ensureImage(
     throw new ImageError('ErrImageNeverPull', message, 10_000);
   }
   const failure =
-    `failed to pull image "${image}": the local cluster has no registry, and the image was not loaded; ` +
+    'the local cluster has no registry, and the image was not loaded; ' +
     'load it with: npm run cluster -- load IMAGE.tar';
   const wait = backoff.remaining(key, lastFailure.get(key) ?? 0);
   if (wait > 0) {
@@ -68,7 +68,7 @@ export async function ensureImage(
   events.record(pod, 'Warning', 'Failed', 'Error: ErrImagePull', container.name);
   backoff.attempted(key);
   lastFailure.set(key, Date.now());
-  throw new ImageError('ErrImagePull', failure, 2000);
+  throw new ImageError('ErrImagePull', `failed to pull image "${image}": ${failure}`, 2000);
 }
 
 const lastFailure = new Map<string, number>();

@@ -147,14 +147,3 @@ function thaw(dir: string): void {
     }
   }
 }
-
-/** Removes an empty group; what still has children stays. */
-export function removeEmptyCgroups(group: string): void {
-  for (const dir of cgroupDirs(group)) {
-    try {
-      rmdirSync(dir);
-    } catch {
-      // Another node is still in it, or it is not there.
-    }
-  }
-}

@@ -49,8 +49,11 @@ export interface ExecOptions {
   timeoutSeconds?: number;
 }
 
+/** Holds the cgroups of everything that was started in a directory, in every hierarchy. */
+export const topGroup = (dir: string): string => `lpm-${shortHash(dir)}`;
+
 /** Name of a node's cgroup in every hierarchy. */
-export const group = (dir: string, name: string): string => `lpm-${shortHash(dir)}/${name}`;
+export const group = (dir: string, name: string): string => `${topGroup(dir)}/${name}`;
 
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 

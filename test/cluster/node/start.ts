@@ -30,8 +30,8 @@ import { testImages, type TestImage } from '../images/images.js';
 import { nodeRoot, type Say } from '../node-root.js';
 import { shortHash } from '../paths.js';
 import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
-import { createCgroups, destroyCgroups, hierarchies, removeEmptyCgroups } from './cgroups.js';
-import { enter, group, handle, type NodeHandle, type NodeRecord } from './handle.js';
+import { createCgroups, destroyCgroups, hierarchies } from './cgroups.js';
+import { enter, group, handle, topGroup, type NodeHandle, type NodeRecord } from './handle.js';
 import { cniConfig, containerdConfig, hostsFile, serviceScript, type NodeConfig } from './config.js';
 import { connectNode, type NodeLink } from './network.js';
 import {
@@ -99,7 +99,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   }
   const root = await nodeRoot(say);
   const images = options.images ?? (await testImages(root));
-  await endNode(dir, options.name);
+  await endNode(dir);
 
   const upper = join(dir, 'upper');
   rmSync(upper, { recursive: true, force: true });
@@ -129,15 +129,16 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
 
   const init = await boot(dir, options.name, root, binds, logDir);
   const record: NodeRecord = { name: options.name, podCidr: config.podCidr, root, logDir, init };
-  writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
-  const node = handle(dir, record, () => stopNode(dir, record.name));
+  const node = handle(dir, record, () => stopNode(dir));
   try {
     if (options.network) await connectNode(root, options.network.lab, init, options.network.link);
     await waitForContainerd(node);
     for (const image of images) await node.importImage(image.archive, image.reference);
+    // Only now: a node whose start was cut off is not taken for a ready one.
+    writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
     return node;
   } catch (error) {
-    await endNode(dir, options.name);
+    await endNode(dir);
     throw error;
   }
 }
@@ -158,16 +159,13 @@ export async function startSingleNode(options: Partial<NodeOptions> = {}): Promi
 /** The node that was started in this directory, by this process or another; undefined when none runs there. */
 export function openNode(dir: string): NodeHandle | undefined {
   const record = readRecord(resolve(dir));
-  return record && isRunning(record.init)
-    ? handle(resolve(dir), record, () => stopNode(dir, record.name))
-    : undefined;
+  return record && isRunning(record.init) ? handle(resolve(dir), record, () => stopNode(dir)) : undefined;
 }
 
 /** Ends whatever still runs of a node in this directory, and removes the directory. */
-export async function stopNode(dir: string, name?: string): Promise<void> {
+export async function stopNode(dir: string): Promise<void> {
   const full = resolve(dir);
-  const known = name ?? readRecord(full)?.name;
-  if (known) await endNode(full, known);
+  await endNode(full);
   rmSync(full, { recursive: true, force: true });
 }
 
@@ -180,9 +178,8 @@ function readRecord(dir: string): NodeRecord | undefined {
 }
 
 /** Everything of a node is in its cgroup, whatever was recorded, so ending the cgroup ends the node. */
-async function endNode(dir: string, name: string): Promise<void> {
-  await destroyCgroups(group(dir, name));
-  removeEmptyCgroups(group(dir, name).split('/')[0] ?? '');
+async function endNode(dir: string): Promise<void> {
+  await destroyCgroups(topGroup(dir));
   rmSync(join(dir, 'node.json'), { force: true });
   rmSync(join(dir, 'init.pid'), { force: true });
 }
