@@ -24,7 +24,7 @@ export function backoffMs(attempt: number, options: BackoffOptions): number {
   return Math.round(grown * (1 - jitter * random()));
 }
 
-/** Resolves after `ms` milliseconds, or at once when the signal fires; never rejects, keeps no process alive. */
+/** Resolves after `ms` milliseconds, or at once when the signal fires; never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -34,7 +34,6 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, ms);
-    timer.unref();
     signal?.addEventListener('abort', done);
   });
 }

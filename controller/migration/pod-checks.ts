@@ -91,7 +91,7 @@ function ownerRefusals(pod: Pod): Refusal[] {
   ];
 }
 
-function containerListRefusals(pod: Pod): Refusal[] {
+export function containerListRefusals(pod: Pod): Refusal[] {
   const spec = pod.spec as PodSpec;
   const { name } = pod.metadata;
   const found: Refusal[] = [];

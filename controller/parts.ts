@@ -1,0 +1,20 @@
+/** What the reconcilers are handed. */
+import type { KubeClient } from '../common/kube/client.js';
+import type { AgentPool } from './agents/pool.js';
+import type { Caches } from './caches.js';
+import type { CheckpointObjects } from './checkpoint/objects.js';
+import type { EventRecorder } from './events.js';
+import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
+
+export interface Parts {
+  client: KubeClient;
+  caches: Caches;
+  agents: AgentPool;
+  events: EventRecorder;
+  objects: CheckpointObjects;
+  metrics: Metrics;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}

@@ -1,0 +1,182 @@
+/** Puts the controller together and runs it: caches, queues, reconcilers. main.ts starts it, tests too. */
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { hostname } from 'node:os';
+import { API_VERSION } from '../common/api/names.js';
+import { LpmError } from '../common/errors.js';
+import { crdsInstalled, type KubeClient } from '../common/kube/client.js';
+import type { KubeObject, Pod } from '../common/kube/types.js';
+import { ApiError } from '../common/kube/api-error.js';
+import type { AgentTimeouts } from './agents/agent.js';
+import { AgentPool } from './agents/pool.js';
+import { allCaches, makeCaches, type CacheName } from './caches.js';
+import { ContentReconciler, refOf } from './checkpoint/contents.js';
+import { CheckpointObjects } from './checkpoint/objects.js';
+import { CheckpointReconciler } from './checkpoint/reconcile.js';
+import { EventRecorder } from './events.js';
+import type { Log } from './log.js';
+import { Metrics } from './metrics.js';
+import { MigrationReconciler } from './migration/reconcile.js';
+import type { Parts } from './parts.js';
+import { WorkQueue, type Requeue } from './queue.js';
+
+export interface ControllerOptions {
+  client: KubeClient;
+  agentTls: ChannelCredentials;
+  agentPort: number;
+  /** Objects that are worked on at the same time, of each kind. */
+  workers: number;
+  log: Log;
+  agentTimeouts?: AgentTimeouts;
+}
+
+export interface Controller {
+  /** True when every cache has its first list. */
+  readonly ready: boolean;
+  readonly metrics: Metrics;
+  /** Resolves when the caches are filled and the queues run. */
+  started: Promise<void>;
+  /** Stops taking work and waits for the writes that are under way. What agents do goes on without us. */
+  stop(): Promise<void>;
+}
+
+/** Throws LpmError when the cluster does not serve our kinds. */
+export async function requireCrds(client: KubeClient): Promise<void> {
+  if (await crdsInstalled(client)) return;
+  throw new LpmError(
+    'InvalidArgument',
+    `The cluster at ${client.server} does not know the kinds of ${API_VERSION}.`,
+    {
+      hint: 'Install them: kubectl apply -f manifests/crd/',
+    },
+  );
+}
+
+export function runController(options: ControllerOptions): Controller {
+  const { client, log, workers } = options;
+  const metrics = new Metrics();
+  const agents = new AgentPool({
+    tls: options.agentTls,
+    port: options.agentPort,
+    ...(options.agentTimeouts ? { timeouts: options.agentTimeouts } : {}),
+  });
+  const events = new EventRecorder(client.events, hostname(), (error) =>
+    log.warn(`An event cannot be written: ${String(error)}`),
+  );
+
+  const queue = (name: string, reconcile: (key: string) => Promise<Requeue>) => {
+    const made: WorkQueue = new WorkQueue(reconcile, {
+      workers,
+      onError: (key, error, attempt) => {
+        metrics.count('lpm_reconcile_errors_total', 'Reconciliations that failed and are tried again.', {
+          kind: name,
+        });
+        // The same trouble again and again is said at longer and longer intervals.
+        if (Number.isInteger(Math.log2(attempt))) logFailure(log, name, key, error, attempt);
+      },
+    });
+    metrics.gauge(`lpm_${name}_queue_depth`, `Keys of ${name} that wait or are worked on.`, () => made.depth);
+    return made;
+  };
+  const queues = {
+    migrations: queue('migrations', (key) => migrations.reconcile(key)),
+    podCheckpoints: queue('pod_checkpoints', (key) => podCheckpoints.reconcile(key)),
+    containerCheckpoints: queue('container_checkpoints', (key) => containerCheckpoints.reconcile(key)),
+    podContents: queue('pod_contents', (key) => podContents.reconcile(key)),
+    containerContents: queue('container_contents', (key) => containerContents.reconcile(key)),
+  };
+
+  const onChange = (
+    cache: CacheName,
+    key: string,
+    object: KubeObject | undefined,
+    old: KubeObject | undefined,
+  ): void => {
+    switch (cache) {
+      case 'migrations':
+        queues.migrations.add(key);
+        break;
+      case 'podCheckpoints':
+        if (object) queues.podCheckpoints.add(key);
+        else for (const name of contentsOf(old!, 'podContents')) queues.podContents.add(name);
+        break;
+      case 'containerCheckpoints':
+        if (object) queues.containerCheckpoints.add(key);
+        else for (const name of contentsOf(old!, 'containerContents')) queues.containerContents.add(name);
+        break;
+      case 'podContents':
+        queues.podContents.add(key);
+        break;
+      case 'containerContents':
+        queues.containerContents.add(key);
+        break;
+      case 'pods':
+        for (const one of migrations.keysFor((object ?? old) as Pod)) queues.migrations.add(one);
+        break;
+      case 'nodes':
+        break;
+      default:
+        cache satisfies never;
+    }
+  };
+  const caches = makeCaches(client, log, onChange);
+  const contentsOf = (owner: KubeObject, kind: 'podContents' | 'containerContents') =>
+    caches[kind]
+      .list()
+      .filter((content) => refOf(content).uid === owner.metadata.uid)
+      .map((content) => content.metadata.name);
+
+  const parts: Parts = {
+    client,
+    caches,
+    agents,
+    events,
+    objects: new CheckpointObjects(client),
+    metrics,
+    log,
+    now: Date.now,
+  };
+  const migrations = new MigrationReconciler(parts, (key) => queues.migrations.add(key));
+  const podCheckpoints = new CheckpointReconciler(parts, 'PodCheckpoint', (key) =>
+    queues.podCheckpoints.add(key),
+  );
+  const containerCheckpoints = new CheckpointReconciler(parts, 'ContainerCheckpoint', (key) =>
+    queues.containerCheckpoints.add(key),
+  );
+  const podContents = new ContentReconciler(parts, 'PodCheckpointContent');
+  const containerContents = new ContentReconciler(parts, 'ContainerCheckpointContent');
+  metrics.gauge('lpm_migrations_active', 'Migrations that are going on.', () => migrations.active);
+
+  for (const cache of allCaches(caches)) cache.start();
+  let stopped = false;
+  const started = Promise.all(allCaches(caches).map((cache) => cache.synced())).then(() => {
+    if (stopped) return;
+    for (const one of Object.values(queues)) one.start();
+    log.info('The controller works.', { migrations: caches.migrations.list().length });
+  });
+
+  return {
+    get ready() {
+      return allCaches(caches).every((cache) => cache.hasSynced);
+    },
+    metrics,
+    started,
+    async stop() {
+      stopped = true;
+      await Promise.all(Object.values(queues).map((one) => one.stop()));
+      await Promise.all(allCaches(caches).map((cache) => cache.stop()));
+      await migrations.flush();
+      await events.flush();
+      agents.close();
+    },
+  };
+}
+
+function logFailure(log: Log, kind: string, key: string, error: unknown, attempt: number): void {
+  const known = error instanceof LpmError || error instanceof ApiError;
+  log.warn(`${kind} ${key} is tried again: ${error instanceof Error ? error.message : String(error)}`, {
+    [kind === 'migrations' ? 'migration' : 'key']: key,
+    attempt,
+    // A stack helps only against our own mistakes, and those are for the log.
+    ...(known || !(error instanceof Error) || error.name !== 'TypeError' ? {} : { stack: error.stack }),
+  });
+}

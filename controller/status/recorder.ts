@@ -1,0 +1,152 @@
+/**
+ * Writes the status of one object to the API server in the background and in order, so that nothing that is urgent waits
+ * for it. Every phase and every condition that was recorded is written, one after the other; of changes in between (the
+ * progress of a step) only the newest counts, at most once in a while. This process is the only writer of the status.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Condition } from '../../common/api/schema.js';
+import { ApiError } from '../../common/kube/api-error.js';
+import { backoffMs, pause } from '../../common/kube/backoff.js';
+import type { KubeObject } from '../../common/kube/types.js';
+
+interface Recorded extends KubeObject {
+  status?: { phase?: string; conditions?: Condition[] };
+}
+
+/** The verbs that are needed: a ResourceClient has them. */
+export interface StatusClient<T extends KubeObject> {
+  find(name: string, namespace?: string): Promise<T | undefined>;
+  replaceStatus(object: T): Promise<T>;
+}
+
+export interface RecorderOptions {
+  /** Least time between two writes of mere progress; default 250 ms. */
+  progressMs?: number;
+  onError?: (error: unknown) => void;
+}
+
+export class StatusRecorder<T extends Recorded> {
+  #object: T;
+  #status: T['status'];
+  #written: T['status'];
+  readonly #queue: T['status'][] = [];
+  #writing: Promise<void> | undefined;
+  #hurry = new AbortController();
+  #lastWrite = 0;
+  #error: unknown;
+  #gone = false;
+
+  constructor(
+    object: T,
+    private readonly client: StatusClient<T>,
+    private readonly options: RecorderOptions = {},
+  ) {
+    this.#object = object;
+    this.#status = this.#written = object.status;
+  }
+
+  /** The newest status, written or not. */
+  get status(): T['status'] {
+    return this.#status;
+  }
+
+  /** The object as it was last read or written. */
+  get object(): T {
+    return this.#object;
+  }
+
+  /** The object is not there any more: nothing is written. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Takes over a newer version of the object's metadata (after a change of its finalizers). */
+  adopt(object: T): void {
+    if (object.metadata.uid === this.#object.metadata.uid) this.#object = object;
+  }
+
+  /** Notes a status to be written. */
+  record(status: NonNullable<T['status']>): void {
+    if (isDeepStrictEqual(status, this.#status)) return;
+    this.#status = status;
+    if (this.#gone) return;
+    const last = this.#queue.at(-1);
+    if (last && milestone(last) === milestone(status)) this.#queue[this.#queue.length - 1] = status;
+    else this.#queue.push(status);
+    if (milestone(status) !== milestone(this.#written)) this.#hurry.abort();
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+  }
+
+  /** Resolves when everything that was recorded stands on the API server; throws when it refused it. */
+  async flush(): Promise<void> {
+    this.#error = undefined;
+    this.#hurry.abort();
+    while (this.#writing) await this.#writing;
+    // What was refused before is not forgotten: who waits must not take it for written.
+    if (this.#error === undefined && !this.#gone && !isDeepStrictEqual(this.#written, this.#status)) {
+      this.#queue.push(this.#status);
+      this.#writing = this.#write().finally(() => (this.#writing = undefined));
+      await this.#writing;
+    }
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  async #write(): Promise<void> {
+    // In its own turn, so that what is recorded together is written together.
+    await Promise.resolve();
+    for (let failures = 0; this.#queue.length > 0 && !this.#gone;) {
+      if (milestone(this.#queue[0]) === milestone(this.#written)) {
+        const wait = this.#lastWrite + (this.options.progressMs ?? 250) - Date.now();
+        if (wait > 0) await pause(wait, this.#hurry.signal);
+      }
+      this.#hurry = new AbortController();
+      const status = this.#queue[0];
+      try {
+        this.#object = await this.client.replaceStatus({ ...this.#object, status });
+        this.#lastWrite = Date.now();
+        this.#written = status;
+        // It may have been replaced by a newer one meanwhile.
+        if (this.#queue[0] === status) this.#queue.shift();
+        failures = 0;
+      } catch (error) {
+        if (error instanceof ApiError && (error.isConflict || error.isNotFound)) {
+          await this.#reread();
+        } else if (error instanceof ApiError && !error.isTransient) {
+          // It would be refused again: a status that breaks the schema, or missing rights.
+          this.#error = error;
+          this.options.onError?.(error);
+          this.#queue.shift();
+        } else {
+          failures += 1;
+          this.options.onError?.(error);
+          await pause(backoffMs(failures, { initialMs: 100, maxMs: 5000 }));
+        }
+      }
+    }
+  }
+
+  /** Somebody changed the object (an annotation, a finalizer): its status is still ours. */
+  async #reread(): Promise<void> {
+    try {
+      const { name, namespace, uid } = this.#object.metadata;
+      const now = await this.client.find(name, namespace);
+      if (now && now.metadata.uid === uid) {
+        this.#object = now;
+        return;
+      }
+      this.#gone = true;
+      this.#queue.length = 0;
+    } catch (error) {
+      this.options.onError?.(error);
+      await pause(500);
+    }
+  }
+}
+
+/** What of a status must be seen by watchers: its phase and the state of its conditions. */
+function milestone(status: Recorded['status']): string {
+  return JSON.stringify([
+    status?.phase,
+    status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
+  ]);
+}
