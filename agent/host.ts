@@ -25,7 +25,9 @@ export class Host {
   private readonly prefix: string;
 
   constructor() {
-    this.prefix = namespaceOf('1') === namespaceOf('self') ? '' : '/proc/1/root';
+    const node = namespaceOf('1');
+    // Where the first process cannot be looked at, there is nobody else's namespace to go to.
+    this.prefix = node === undefined || node === namespaceOf('self') ? '' : '/proc/1/root';
   }
 
   /** A path of the node as a path of this process. */

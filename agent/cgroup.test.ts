@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { freezerOf, podCgroupOf } from './cgroup.js';
+
+const uid = '18646aa0-e6f7-4a62-9a09-4f224737922a';
+const id = '6ec08a9d99f46af9a085e8ef6daa9172eb90578ebf414e25693e1a9546a56b4f';
+
+const freezers: [name: string, text: string, expected: ReturnType<typeof freezerOf>][] = [
+  [
+    'a hybrid system uses the v1 freezer hierarchy, wherever its line stands',
+    `0::/kubepods/x\n9:name=systemd:/kubepods/x\n6:freezer:/kubepods/pod${uid}/${id}\n5:devices:/y\n`,
+    { version: 1, dir: `/sys/fs/cgroup/freezer/kubepods/pod${uid}/${id}` },
+  ],
+  [
+    'a freezer that shares its hierarchy counts',
+    '3:freezer,blkio:/a\n',
+    { version: 1, dir: '/sys/fs/cgroup/freezer/a' },
+  ],
+  [
+    'cgroup v2 has its only line',
+    `0::/kubepods.slice/cri-containerd-${id}.scope\n`,
+    { version: 2, dir: `/sys/fs/cgroup/kubepods.slice/cri-containerd-${id}.scope` },
+  ],
+  ['a path may hold colons', '0::/a:b\n', { version: 2, dir: '/sys/fs/cgroup/a:b' }],
+  ['nothing is found in an empty file', '', undefined],
+];
+for (const [name, text, expected] of freezers) {
+  test(name, () => assert.deepEqual(freezerOf(text, '/sys/fs/cgroup'), expected));
+}
+
+const pods: [name: string, dir: string, expected: string | undefined][] = [
+  [
+    'cgroupfs names the pod by its UID',
+    `/f/kubepods/besteffort/pod${uid}/${id}`,
+    `/f/kubepods/besteffort/pod${uid}`,
+  ],
+  [
+    'systemd writes the UID with underscores',
+    `/f/kubepods-pod${uid.replaceAll('-', '_')}.slice/cri-containerd-${id}.scope`,
+    `/f/kubepods-pod${uid.replaceAll('-', '_')}.slice`,
+  ],
+  ['a container whose parent is not the pod has none', `/f/system.slice/${id}`, undefined],
+  ["another pod's cgroup is not this pod's", `/f/kubepods/pod${uid.replace('1', '2')}/${id}`, undefined],
+];
+for (const [name, dir, expected] of pods) {
+  test(name, () => assert.equal(podCgroupOf({ version: 1, dir }, uid)?.dir, expected));
+}
