@@ -12,6 +12,8 @@ import { paint, type Terminal } from '../terminal.js';
 
 export const MIGRATION_RESOURCE = `podmigration.${GROUP}`;
 
+const RUNS_ON = /\bruns on\b.* as before|\bruns on as before\b/;
+
 interface Report {
   invocation: Invocation;
   terminal: Terminal;
@@ -42,7 +44,9 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
     case 'failed': {
       const [what = '', ...rest] = failureLines(outcome.object);
       const source = await sourcePod(report.client, outcome.object, lookAtPods);
-      terminal.err([red(`error: ${what}`), ...rest, source].filter(Boolean).join('\n'));
+      // The controller's sentence may have said so already; what the cluster says now counts more, if it differs.
+      const said = RUNS_ON.test(source) && RUNS_ON.test(what);
+      terminal.err([red(`error: ${what}`), ...rest, said ? '' : source].filter(Boolean).join('\n'));
       terminal.err(`More with: ${again()}`);
       return EXIT.failed;
     }

@@ -45,12 +45,32 @@ export function migrationView(migration: PodMigration, now: number): View {
   return { rows, warnings: status.warnings ?? [], ...(frozenMs === undefined ? {} : { frozenMs }) };
 }
 
-/** Milliseconds since the source was frozen; undefined when it is not (any more). */
+/**
+ * Milliseconds since the source was frozen; undefined when it is not (any more). Until the source's agent has told the
+ * instant (frozenAt, with the finished dump) it is the time since it was asked to. A rollback thaws at an instant that the
+ * status does not tell, so nothing is counted then.
+ */
 export function frozenFor(status: Status, now: number): number | undefined {
-  const over =
-    status.phase === 'Succeeded' || status.phase === 'Failed' || status.downtimeMilliseconds !== undefined;
-  const at = Date.parse(status.frozenAt ?? '');
-  return over || Number.isNaN(at) ? undefined : Math.max(0, now - at);
+  const over = status.phase === 'Succeeded' || status.phase === 'Failed';
+  if (over || status.downtimeMilliseconds !== undefined) return undefined;
+  if (isTrue(status, 'Committed') || isTrue(status, 'RollingBack')) return undefined;
+  const since = Date.parse(status.frozenAt ?? askedToFreeze(status) ?? '');
+  return Number.isNaN(since) ? undefined : Math.max(0, now - since);
+}
+
+/** When the source's agent was asked to freeze: the condition has whole seconds, the phase milliseconds. */
+function askedToFreeze({ conditions = [], phaseTransitions = [] }: Status): string | undefined {
+  const asked = conditions.find(({ type, status }) => type === 'Checkpointed' && status === 'False');
+  const phase = phaseTransitions.findLast((entry) => entry.phase === 'CheckpointInProgress');
+  if (!asked) return undefined;
+  if (!phase) return asked.lastTransitionTime;
+  return Date.parse(asked.lastTransitionTime) > Date.parse(phase.transitionTime)
+    ? asked.lastTransitionTime
+    : phase.transitionTime;
+}
+
+function isTrue({ conditions = [] }: Status, type: string): boolean {
+  return conditions.some((condition) => condition.type === type && condition.status === 'True');
 }
 
 /** `moving 12.3 of 45.0 MiB, 120 MiB/s`, or undefined when no step is running. */
@@ -75,7 +95,13 @@ function row(migration: PodMigration, kind: RowKind, now: number): Row {
   const elapsedMs = time ? elapsed(time, now) : undefined;
   const base = { label: kind.label, ...(elapsedMs === undefined ? {} : { elapsedMs }) };
   if (current) {
-    return { ...base, state: 'active', detail: stepText(status, now) ?? status.message ?? '' };
+    // While it rolls back or is stuck, the sentence tells more than the last step's bytes.
+    const said = isTrue(status, 'RollingBack') || isTrue(status, 'Stuck');
+    return {
+      ...base,
+      state: 'active',
+      detail: (said ? undefined : stepText(status, now)) ?? status.message ?? '',
+    };
   }
   if (status.phase === 'Failed' && kind === lastEntered(migration)) {
     return { ...base, state: 'failed', detail: status.reason ?? 'failed' };

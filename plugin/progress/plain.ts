@@ -46,8 +46,10 @@ export class News {
     });
     // Conditions that are True have been reached; False and Unknown ones are on their way or tell of a failure at the end.
     for (const { type, status: truth, message } of status.conditions ?? []) {
-      if (truth === 'True' && message && message !== status.message) {
-        this.#once(lines, `${type}:${message}`, `${type}: ${message}`);
+      // The lines below the first are a log: `status` shows them.
+      const [said = ''] = message.split('\n');
+      if (truth === 'True' && said !== '' && !status.message?.includes(said)) {
+        this.#once(lines, `${type}:${said}`, `${type}: ${said}`);
       }
     }
     if (status.message && status.message !== this.#message) {

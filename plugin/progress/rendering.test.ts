@@ -93,6 +93,41 @@ test('a failed migration marks the row in which it ended, and counts no downtime
   assert.equal(view.frozenMs, undefined);
 });
 
+test('the pod counts as frozen from the wish to freeze until the restored processes execute', () => {
+  const condition = (type: string, status: 'True' | 'False', ms: number) => ({
+    type,
+    status,
+    reason: 'R',
+    message: '',
+    lastTransitionTime: at(Math.floor(ms / 1000) * 1000),
+  });
+  const phases: [MigrationPhase, number][] = [
+    ['Pending', 0],
+    ['CheckpointInProgress', 900],
+  ];
+  const frozen = (status: Partial<Status>) => migrationView(migration(phases, status), T0 + 2000).frozenMs;
+  assert.equal(frozen({}), undefined, 'not asked to freeze yet');
+  assert.equal(frozen({ conditions: [condition('Checkpointed', 'False', 900)] }), 1100);
+  assert.equal(frozen({ conditions: [condition('Checkpointed', 'False', 1500)] }), 1000);
+  assert.equal(frozen({ frozenAt: at(950), conditions: [condition('Checkpointed', 'True', 1200)] }), 1050);
+  assert.equal(frozen({ frozenAt: at(950), conditions: [condition('Committed', 'True', 1200)] }), undefined);
+  assert.equal(
+    frozen({ frozenAt: at(950), conditions: [condition('RollingBack', 'True', 1200)] }),
+    undefined,
+  );
+});
+
+test('a migration that rolls back says so instead of the bytes of its last step', () => {
+  const rolling = migration([['CheckpointInProgress', 0]], {
+    message: 'Rolling back: the dump failed.',
+    progress: { step: 'Dump', bytesDone: 1, bytesTotal: 2 },
+    conditions: [
+      { type: 'RollingBack', status: 'True', reason: 'R', message: '', lastTransitionTime: at(100) },
+    ],
+  });
+  assert.equal(migrationView(rolling, T0 + 500).rows[1]?.detail, 'Rolling back: the dump failed.');
+});
+
 const succeeded = migration(
   [
     ['Pending', 0],

@@ -22,7 +22,6 @@ export function migrationSummary(migration: PodMigration): string[] {
     ...wrap(stepTimes(status), VALUE_WIDTH).map((line) => ['', line]),
     ['  Total:', status.totalMilliseconds === undefined ? '' : amountOfTime(status.totalMilliseconds)],
     ['  Moved:', status.bytesTransferred === undefined ? '' : size(status.bytesTransferred)],
-    ...(status.specChanges ?? []).map((change, index) => [index === 0 ? '  Changed:' : '', change]),
   ];
   return [
     `Migrated pod ${metadata.namespace ?? 'default'}/${spec.podName}.`,
