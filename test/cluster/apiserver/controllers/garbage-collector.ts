@@ -9,6 +9,7 @@ import { StatusError } from '../status-error.js';
 import type { Dependent } from '../storage/owner-index.js';
 import type { Change } from '../storage/store.js';
 import { deleteObject, type DeleteOptions } from '../verbs/delete.js';
+import { dropFinalizer } from './finalizers.js';
 
 const foreground = 'foregroundDeletion';
 const orphan = 'orphan';
@@ -156,14 +157,4 @@ function orphanDependents(api: Api, storage: string, owner: KubeObject): void {
   }
   const current = api.store.get(storage, namespace, name);
   if (current?.metadata.uid === uid && current) dropFinalizer(api, storage, current, orphan);
-}
-
-/** Takes a finalizer off; an object that is being deleted and has no other goes with it. */
-export function dropFinalizer(api: Api, storage: string, object: KubeObject, finalizer: string): void {
-  const finalizers = (object.metadata.finalizers ?? []).filter((one) => one !== finalizer);
-  const { finalizers: _dropped, ...metadata } = object.metadata;
-  const next = { ...object, metadata: { ...metadata, ...(finalizers.length > 0 ? { finalizers } : {}) } };
-  api.store.put(storage, next);
-  const isDone = finalizers.length === 0 && (metadata.deletionGracePeriodSeconds ?? 0) === 0;
-  if (isDone && metadata.deletionTimestamp) api.store.remove(storage, metadata.namespace, metadata.name);
 }

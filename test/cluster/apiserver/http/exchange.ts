@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import type { RequestContext, User } from '../resources/resource.js';
+import { decodeProtobuf } from '../protobuf/decode.js';
 import { badRequest, internalError, StatusError, unsupportedMediaType } from '../status-error.js';
 
 const maxBodyBytes = 3 * 1024 * 1024;
@@ -74,14 +75,19 @@ export class Exchange {
     return Buffer.concat(chunks);
   }
 
-  /** The body as a value, from JSON or YAML. Undefined for an empty one. */
+  /** The body as a value, from JSON, YAML or protobuf. Undefined for an empty one. */
   async readObject(): Promise<unknown> {
     const type = this.contentType;
     const body = await this.readBody();
     if (body.length === 0) return undefined;
+    if (type === 'application/vnd.kubernetes.protobuf') return decodeProtobuf(body);
     const isYaml = type.endsWith('yaml');
     if (type !== '' && !isYaml && !type.endsWith('json')) {
-      throw unsupportedMediaType(['application/json', 'application/yaml']);
+      throw unsupportedMediaType([
+        'application/json',
+        'application/yaml',
+        'application/vnd.kubernetes.protobuf',
+      ]);
     }
     try {
       const text = body.toString('utf8');

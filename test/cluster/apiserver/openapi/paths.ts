@@ -26,12 +26,15 @@ const selectors = [
   text('sendInitialEvents', 'Begin a watch with the objects that there are.'),
 ];
 
-const patchTypes = [
-  'application/json-patch+json',
-  'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
-  'application/apply-patch+yaml',
-];
+/** kubectl apply chooses the kind of its patch by this list. */
+function patchTypes(resource: Resource): string[] {
+  return [
+    'application/json-patch+json',
+    'application/merge-patch+json',
+    ...(resource.isCustom ? [] : ['application/strategic-merge-patch+json']),
+    'application/apply-patch+yaml',
+  ];
+}
 
 /** `schema` and `list` are references to the published schemas. */
 export function resourcePaths(resource: Resource, schema: Json, list: Json): Record<string, Json> {
@@ -67,7 +70,7 @@ export function resourcePaths(resource: Resource, schema: Json, list: Json): Rec
     }),
     patch: operation(`patch${name}`, 'patch', {
       parameters: [...writing, force],
-      ...body(patchTypes, { type: 'object' }),
+      ...body(patchTypes(resource), { type: 'object' }),
       ...answer('200', schema),
     }),
   });

@@ -24,6 +24,8 @@ export const namespaceStrategy: Strategy = {
     // Only the subresource finalize changes these.
     next.spec = old.spec;
   },
+  // Until the namespace controller has emptied it.
+  isHeld: (object) => listOf(at(object.spec, 'finalizers')).length > 0,
   beforeDelete(object) {
     if (protectedNamespaces.has(object.metadata.name)) {
       throw forbidden(

@@ -26,9 +26,13 @@ function defaultNames(object: KubeObject): void {
   (object.spec as Fields)['conversion'] ??= { strategy: 'None' };
 }
 
+/** A definition goes when its last object has gone. */
+export const crdFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
+
 export const crdStrategy: Strategy = {
   prepareForCreate(object) {
     defaultNames(object);
+    object.metadata.finalizers = [...new Set([...(object.metadata.finalizers ?? []), crdFinalizer])];
     object.status = establishedStatus(object, undefined);
   },
   prepareForUpdate(next, old) {

@@ -83,7 +83,8 @@ export function deleteObject(
     const pending = metadata.deletionGracePeriodSeconds ?? 0;
     if (options.gracePeriodSeconds === undefined || grace >= pending) grace = pending;
   }
-  if (grace === 0 && finalizers.length === 0) {
+  const isHeld = resource.strategy.isHeld?.(old) ?? false;
+  if (grace === 0 && finalizers.length === 0 && !isHeld) {
     if (context.dryRun) return { object: old, isGone: true };
     const removed = api.store.remove(resource.storage, namespace, name);
     return { object: removed ? resource.fromStorage(removed) : old, isGone: true };

@@ -85,7 +85,7 @@ export function replaceObject(
   if (sameJson(next, old)) return old;
   if (context.dryRun) return next;
   const stored = api.store.put(resource.storage, resource.toStorage(next));
-  if (isFinished(stored)) {
+  if (isFinished(stored) && !strategy.isHeld?.(stored)) {
     return resource.fromStorage(
       api.store.remove(resource.storage, stored.metadata.namespace, stored.metadata.name) ?? stored,
     );
