@@ -100,7 +100,8 @@ export function createPodCgroup(pod: Pod): void {
 /** Removes the pod's cgroup, whatever its class; false while processes are still in it. */
 export function removePodCgroup(uid: string): boolean {
   let gone = true;
-  for (const root of roots()) {
+  // runc leaves an empty cgroup in the hybrid set-up's v2 hierarchy too.
+  for (const root of [...roots(), ...(unified() ? [] : [join(mountPoint, 'unified')])]) {
     const dirs = ['', 'burstable', 'besteffort'].flatMap((qos) =>
       tree(join(root, 'kubepods', qos, `pod${uid}`)),
     );

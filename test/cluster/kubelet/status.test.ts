@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { podStatus, type StatusInput } from './status.js';
+import type { PodStatus } from './pod.js';
+import { aPod, exited, observed, running } from './testing.js';
+
+const status = (input: Partial<StatusInput>): PodStatus =>
+  podStatus({
+    pod: aPod(),
+    observed: observed(),
+    waiting: new Map(),
+    terminationMessages: new Map(),
+    hostIp: '10.88.0.20',
+    now: new Date('2026-01-01T00:00:00Z'),
+    ...input,
+  });
+const condition = (from: PodStatus, type: string): string | undefined =>
+  from.conditions?.find((one) => one.type === type)?.status;
+
+test('a pod whose container is being created is Pending and not ready', () => {
+  const result = status({});
+  assert.equal(result.phase, 'Pending');
+  assert.equal(result.containerStatuses?.[0]?.state?.waiting?.reason, 'ContainerCreating');
+  assert.equal(condition(result, 'Ready'), 'False');
+});
+
+test('a pod whose container runs is Running, ready and has addresses', () => {
+  const result = status({ observed: observed([running()]) });
+  assert.equal(result.phase, 'Running');
+  assert.equal(condition(result, 'Ready'), 'True');
+  assert.equal(result.podIP, '10.244.1.5');
+  assert.equal(result.hostIP, '10.88.0.20');
+  assert.equal(result.containerStatuses?.[0]?.containerID, 'containerd://main-0');
+});
+
+test('a restarted container says how often, and how its last run ended', () => {
+  const result = status({ observed: observed([exited(3), running({ restart: 1 })]) });
+  const container = result.containerStatuses?.[0];
+  assert.equal(container?.restartCount, 1);
+  assert.equal(container?.lastState?.terminated?.exitCode, 3);
+  assert.ok(container?.state?.running);
+});
+
+test('a container in its back-off waits as CrashLoopBackOff, in a pod that is still Running', () => {
+  const waiting = new Map([['main', { reason: 'CrashLoopBackOff', message: 'back-off 10s' }]]);
+  const result = status({ observed: observed([exited(3)]), waiting });
+  assert.equal(result.phase, 'Running');
+  assert.equal(result.containerStatuses?.[0]?.state?.waiting?.reason, 'CrashLoopBackOff');
+  assert.equal(result.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 3);
+});
+
+test('the last words of a container are in its terminated state', () => {
+  const result = status({
+    pod: aPod({ restartPolicy: 'Never' }),
+    observed: observed([exited(1)]),
+    terminationMessages: new Map([['main-0', 'disk full']]),
+  });
+  assert.equal(result.phase, 'Failed');
+  assert.equal(result.containerStatuses?.[0]?.state?.terminated?.message, 'disk full');
+});
+
+test('an ended pod stays ended when the runtime has forgotten it', () => {
+  const before = status({ pod: aPod({ restartPolicy: 'Never' }), observed: observed([exited(0)]) });
+  assert.equal(before.phase, 'Succeeded');
+  const after = status({ pod: aPod({ restartPolicy: 'Never' }, before), observed: observed([], []) });
+  assert.equal(after.phase, 'Succeeded');
+  assert.equal(after.containerStatuses?.[0]?.state?.terminated?.exitCode, 0);
+  assert.equal(after.podIP, '10.244.1.5');
+});
+
+test('a condition keeps the time of its last change, and conditions of others stay', () => {
+  const first = status({ observed: observed([running()]) });
+  const foreign = { type: 'example.com/Gate', status: 'True' };
+  const pod = aPod({}, { ...first, conditions: [...(first.conditions ?? []), foreign] });
+  const later = status({ pod, observed: observed([running()]), now: new Date('2026-01-01T01:00:00Z') });
+  assert.deepEqual(
+    later.conditions?.find(({ type }) => type === 'Ready'),
+    first.conditions?.find(({ type }) => type === 'Ready'),
+  );
+  assert.ok(later.conditions?.includes(foreign));
+});
