@@ -1,4 +1,5 @@
 /** Does what was decided: each operation once more is the same as once. Decides nothing. */
+import { RUNTIME_CLASS } from '../../common/api/names.js';
 import { LpmError } from '../../common/errors.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { Pod } from '../../common/kube/types.js';
@@ -102,7 +103,14 @@ async function existing(
     );
   }
   if (error.isTransient || error.isConflict) throw error;
-  throw new LpmError('TargetPodRejected', `The API server does not accept pod ${name}: ${error.message}`, {
+  const words = error.message.replace(/\.?$/, '.');
+  if (/RuntimeClass.*not found/.test(words)) {
+    throw new LpmError('HandlerMissing', `The cluster has no RuntimeClass ${RUNTIME_CLASS}.`, {
+      hint: 'Install it: kubectl apply -f manifests/runtimeclass.yaml',
+      cause: error,
+    });
+  }
+  throw new LpmError('TargetPodRejected', `The API server does not accept pod ${name}: ${words}`, {
     hint: 'A quota, a policy or a webhook of the cluster forbids it; the message says which.',
     cause: error,
   });
