@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isRunning, recordProcess, type ProcessRecord } from './processes.js';
 
 /**
- * Keeps two commands from working on the same cluster at once: waits while another process holds the lock, and takes
- * over one whose holder has died. Answers how to give it back.
+ * Keeps two commands from working on the same thing at once: waits while another holds the lock, and takes over one
+ * whose holder has died. Answers how to give it back.
  */
 export async function takeLock(file: string, say: (line: string) => void): Promise<() => void> {
   const own = JSON.stringify(recordProcess(process.pid));
@@ -23,7 +23,8 @@ export async function takeLock(file: string, say: (line: string) => void): Promi
       rmSync(file, { force: true });
       continue;
     }
-    if (!said) say(`waiting for process ${holder.pid}, which is working on this cluster`);
+    if (!said && holder.pid !== process.pid)
+      say(`waiting for process ${holder.pid}, which is at work on ${file.replace(/\.?lock$/, '')}`);
     said = true;
     await delay(200);
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { takeLock } from './lock.js';
 import { cacheDir } from './paths.js';
 import { must, run } from './run.js';
 
@@ -49,14 +50,27 @@ export async function nodeRoot(say: Say): Promise<string> {
     .digest('hex')
     .slice(0, 12);
   const root = join(cacheDir, `node-root-${suite}-${key}`);
-  if (existsSync(root)) return root;
-  await build(root, say);
+  await once(root, say, () => build(root, say));
   return root;
+}
+
+/**
+ * Makes a file or folder of the cache unless it is there. Whoever else wants it meanwhile, in this process or another,
+ * waits and finds it made.
+ */
+export async function once(file: string, say: Say, make: () => Promise<void>): Promise<void> {
+  if (existsSync(file)) return;
+  mkdirSync(dirname(file), { recursive: true });
+  const release = await takeLock(`${file}.lock`, say);
+  try {
+    if (!existsSync(file)) await make();
+  } finally {
+    release();
+  }
 }
 
 async function build(root: string, say: Say): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('Building the root of the nodes needs root.');
-  mkdirSync(cacheDir, { recursive: true });
   await ensureDebootstrap(say);
   const partial = `${root}.partial-${process.pid}`;
   try {

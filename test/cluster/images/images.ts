@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, realpathSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { once } from '../node-root.js';
 import { cacheDir } from '../paths.js';
 import { must } from '../run.js';
 import { writeImage, type ImageDescription, type LayerEntry } from './oci.js';
@@ -32,12 +33,16 @@ export async function testImages(root: string): Promise<TestImage[]> {
   for (const [reference, describe] of descriptions) {
     const name = basename(reference).replace(':', '-');
     const archive = join(folder, `${name}-${key}.tar`);
-    if (!existsSync(archive)) {
-      for (const old of readdirSync(folder)) {
-        if (old.startsWith(`${name}-`) && old.endsWith('.tar')) rmSync(join(folder, old));
-      }
-      await writeImage(await describe(root), archive);
-    }
+    await once(
+      archive,
+      () => {},
+      async () => {
+        for (const old of readdirSync(folder)) {
+          if (old.startsWith(`${name}-`) && old.endsWith('.tar')) rmSync(join(folder, old));
+        }
+        await writeImage(await describe(root), archive);
+      },
+    );
     images.push({ reference, archive });
   }
   return images;

@@ -6,12 +6,13 @@ import {
   mkdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { cacheDir, repository } from '../paths.js';
-import { installPackages, type Say } from '../node-root.js';
+import { installPackages, once, type Say } from '../node-root.js';
 import { must, run } from '../run.js';
 import { passThroughRuntime } from './config.js';
 
@@ -53,15 +54,15 @@ async function compiledShim(say: Say): Promise<string> {
   const code = source('sysresource/prlimit-shim.c');
   const key = createHash('sha256').update(code).update(process.arch).digest('hex').slice(0, 12);
   const file = join(cacheDir, `prlimit-shim-${key}.so`);
-  if (existsSync(file)) return file;
-  mkdirSync(cacheDir, { recursive: true });
-  if ((await run('cc', ['--version']).catch(() => ({ code: 1 }))).code !== 0) {
-    say('installing gcc with apt-get (this machine lacks CAP_SYS_RESOURCE, CRIU needs a small helper)');
-    await installPackages(['gcc', 'libc6-dev']);
-  }
-  const partial = `${file}.partial-${process.pid}`;
-  await must('cc', ['-O2', '-shared', '-fPIC', '-x', 'c', '-o', partial, '-', '-ldl'], { stdin: code });
-  await must('mv', [partial, file]);
+  await once(file, say, async () => {
+    if ((await run('cc', ['--version']).catch(() => ({ code: 1 }))).code !== 0) {
+      say('installing gcc with apt-get (this machine lacks CAP_SYS_RESOURCE, CRIU needs a small helper)');
+      await installPackages(['gcc', 'libc6-dev']);
+    }
+    const partial = `${file}.partial`;
+    await must('cc', ['-O2', '-shared', '-fPIC', '-x', 'c', '-o', partial, '-', '-ldl'], { stdin: code });
+    renameSync(partial, file);
+  });
   return file;
 }
 
