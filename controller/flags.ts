@@ -12,6 +12,7 @@ export interface Flags {
   workers: number;
   logLevel: LogLevel;
   leaderElection: boolean;
+  apiWaitSeconds: number;
 }
 
 /** Reads the arguments; ends the process after --help, --version or a mistake. */
@@ -51,6 +52,13 @@ export function parseFlags(args: string[], version: string): Flags {
         type: 'boolean',
         default: false,
         describe: 'Let only one of several replicas work (not built yet: run one replica)',
+      },
+    })
+    .options({
+      'api-wait-seconds': {
+        type: 'number',
+        default: 30,
+        describe: 'How long an API server that cannot be reached at the start is waited for',
       },
     })
     .check((flags) => {

@@ -1,6 +1,7 @@
 /** The controller: a Deployment of one replica. Owns every decision; touches no node. */
 import { LpmError, messageOf } from '../common/errors.js';
 import { ApiError, ApiUnreachable } from '../common/kube/api-error.js';
+import { backoffMs, pause } from '../common/kube/backoff.js';
 import { KubeClient } from '../common/kube/client.js';
 import { loadProgramConfig } from '../common/kube/config.js';
 import { agentCredentials } from './agents/pool.js';
@@ -12,6 +13,23 @@ import { requireCrds, runController } from './run.js';
 declare const LPM_VERSION: string | undefined;
 const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : 'development';
 
+/** Half of client-go's usual bound: a request that is lost is better asked again. */
+const REQUEST_TIMEOUT_MS = 15_000;
+
+/** Asks again while the API server cannot be reached: at the start of a cluster it may come after us. */
+async function reachable(log: Log, waitSeconds: number, ask: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + waitSeconds * 1000;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiUnreachable) || Date.now() >= deadline) throw error;
+      log.warn(`${error.message} It is asked again.`, { attempt });
+      await pause(backoffMs(attempt, { initialMs: 500, maxMs: 5000 }));
+    }
+  }
+}
+
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2), version);
   const log = new Log(flags.logLevel);
@@ -22,9 +40,10 @@ async function main(): Promise<void> {
   }
   const client = new KubeClient(loadProgramConfig(flags.kubeconfig), {
     userAgent: `lpm-controller/${version}`,
+    timeoutMs: REQUEST_TIMEOUT_MS,
   });
   const agentTls = await agentCredentials(flags.tlsDir);
-  await requireCrds(client);
+  await reachable(log, flags.apiWaitSeconds, () => requireCrds(client));
   const controller = runController({
     client,
     agentTls,

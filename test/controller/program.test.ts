@@ -81,6 +81,7 @@ test('what keeps it from working is one sentence with the next step, without a s
       expectFailure(
         /Cannot reach the cluster at https:\/\/127\.0\.0\.1:\d+: the connection was refused\./,
         `--kubeconfig=${dead}`,
+        '--api-wait-seconds=0',
         `--tls-dir=${folder}`,
       ),
     ]);
