@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { run } from '../run.js';
-import { recordProcess, type ProcessRecord } from '../processes.js';
+import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
 import { readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -26,28 +26,37 @@ export async function ip(root: string, pid: number, ...args: string[]): Promise<
   if (code !== 0) throw new Error(`"ip ${args.join(' ')}" failed: ${stderr.trim()}`);
 }
 
+/**
+ * Waits until a process has left this machine's network namespace for one of its own: whatever is set up before that
+ * would be set up on the machine.
+ */
+export async function ownNetwork(record: ProcessRecord): Promise<void> {
+  const machine = readlinkSync('/proc/self/ns/net');
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    if (!isRunning(record))
+      throw new Error('A network namespace could not be made. Is this running as root?');
+    if (readlinkSync(`/proc/${record.pid}/ns/net`) !== machine) return;
+    if (Date.now() > deadline) throw new Error('A network namespace could not be made within 10 seconds.');
+    await delay(5);
+  }
+}
+
 /** Starts a process that does nothing but keep a new network namespace alive. */
 export async function startNamespaceHolder(): Promise<ProcessRecord> {
   const child = spawn('unshare', ['--net', 'sleep', 'infinity'], { detached: true, stdio: 'ignore' });
   child.unref();
   if (child.pid === undefined) throw new Error('The program "unshare" (util-linux) is missing.');
-  const own = readlinkSync('/proc/self/ns/net');
-  const deadline = Date.now() + 5000;
-  for (;;) {
-    try {
-      if (readlinkSync(`/proc/${child.pid}/ns/net`) !== own) return recordProcess(child.pid);
-    } catch {
-      throw new Error('A network namespace could not be made. Is this running as root?');
-    }
-    if (Date.now() > deadline) throw new Error('A network namespace could not be made within 5 seconds.');
-    await delay(5);
-  }
+  const record = recordProcess(child.pid);
+  await ownNetwork(record);
+  return record;
 }
 
 export const bridgeName = 'lpm0';
 
 /** Turns the namespace of the holder into the cluster's network: a bridge with an address for the API server. */
 export async function makeLabNetwork(root: string, lab: ProcessRecord, cidr: string): Promise<void> {
+  await ownNetwork(lab);
   const on = (...args: string[]): Promise<void> => ip(root, lab.pid, ...args);
   await on('link', 'set', 'lo', 'up');
   await on('link', 'add', bridgeName, 'type', 'bridge');
@@ -79,6 +88,7 @@ export async function connectNode(
   node: ProcessRecord,
   link: NodeLink,
 ): Promise<void> {
+  await ownNetwork(node);
   const outer = `v${link.ip.split('.').slice(2).join('x')}`;
   const onLab = (...args: string[]): Promise<void> => ip(root, lab.pid, ...args);
   const onNode = (...args: string[]): Promise<void> => ip(root, node.pid, ...args);
