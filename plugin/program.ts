@@ -8,7 +8,7 @@ import { Invocation, version } from './invocation.js';
 import { listCommand } from './list/command.js';
 import { migrateCommand } from './migrate/command.js';
 import { statusCommand } from './status/command.js';
-import { paint, terminal } from './terminal.js';
+import { flow, paint, terminal } from './terminal.js';
 import { near } from './text/suggest.js';
 import { versionCommand } from './version/command.js';
 
@@ -90,15 +90,16 @@ function betterUsage(message: string, commands: AnyCommand[]): UsageError {
 }
 
 function complain(invocation: Invocation, error: unknown, level: number): ExitCode {
-  const { err, color } = terminal({ plain: false });
+  const screen = terminal({ plain: false });
+  const { err, color } = screen;
   // Left while the cluster was being asked. A creation that was on its way may have arrived.
   if (invocation.detach.signal.aborted) {
     err(`Interrupted. See whether anything was begun: ${invocation.program} list`);
     return EXIT.detached;
   }
   const { message, hints, exitCode } = explain(error);
-  err(paint(color).red(`error: ${message}`));
-  for (const hint of hints) err(hint);
+  err(paint(color).red(flow(screen, `error: ${message}`)));
+  for (const hint of hints) err(flow(screen, hint));
   if (exitCode === EXIT.usage) err(`See: ${invocation.command} --help`);
   if (level > 0) for (const line of details(error, level)) err(`  ${line}`);
   return exitCode;

@@ -1,3 +1,5 @@
+import { wrap } from './text/wrap.js';
+
 /** Where a program writes, and what the other end can show. Data goes to `out`, all that is said on the way to `err`. */
 export interface Terminal {
   out(text: string): void;
@@ -40,6 +42,11 @@ export function terminal({ plain }: { plain: boolean }): Terminal {
     stream: process.stderr,
     ...abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain }),
   };
+}
+
+/** A text for this terminal: broken between words where the terminal would break within them. */
+export function flow({ live, columns }: Pick<Terminal, 'live' | 'columns'>, text: string): string {
+  return live ? wrap(text, columns).join('\n') : text;
 }
 
 /** Optional text, because listr2 declares its formats so. */

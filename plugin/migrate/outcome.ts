@@ -8,7 +8,7 @@ import { EXIT, type ExitCode } from '../exit-code.js';
 import type { Invocation } from '../invocation.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
 import { failureLines, migrationSummary } from '../progress/summary.js';
-import { paint, type Terminal } from '../terminal.js';
+import { flow, paint, type Terminal } from '../terminal.js';
 
 export const MIGRATION_RESOURCE = `podmigration.${GROUP}`;
 
@@ -30,7 +30,8 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
   const lookAtPods = invocation.again('kubectl get pods -o wide');
   const { red, yellow } = paint(terminal.color);
   const warn = (migration: PodMigration) => {
-    for (const text of migration.status?.warnings ?? []) terminal.err(yellow(`warning: ${text}`));
+    for (const text of migration.status?.warnings ?? [])
+      terminal.err(yellow(flow(terminal, `warning: ${text}`)));
   };
   if (output && outcome.object) {
     terminal.out(await printObject(outcome.object, output, MIGRATION_RESOURCE));
@@ -46,7 +47,10 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       const source = await sourcePod(report.client, outcome.object, lookAtPods);
       // The controller's sentence may have said so already; what the cluster says now counts more, if it differs.
       const said = RUNS_ON.test(source) && RUNS_ON.test(what);
-      terminal.err([red(`error: ${what}`), ...rest, said ? '' : source].filter(Boolean).join('\n'));
+      const [first = '', ...others] = [`error: ${what}`, ...rest, ...(said || !source ? [] : [source])].map(
+        (line) => flow(terminal, line),
+      );
+      terminal.err([red(first), ...others].join('\n'));
       terminal.err(`More with: ${again()}`);
       return EXIT.failed;
     }

@@ -13,6 +13,7 @@ import type { Invocation } from '../invocation.js';
 import { nameFor } from '../object-name.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
 import { migrationDisplay } from '../progress/choose.js';
+import { flow } from '../terminal.js';
 import { MIGRATION_RESOURCE, reportOutcome } from './outcome.js';
 
 export interface MigrateWish {
@@ -51,7 +52,7 @@ export async function migrate(
   );
   // Left before anything was created: nothing to look after.
   if (invocation.detach.signal.aborted) return EXIT.detached;
-  for (const note of notes) terminal.err(`note: ${note}`);
+  for (const note of notes) terminal.err(flow(terminal, `note: ${note}`));
 
   const created = await create(client, namespace, wish);
   const { name } = created.metadata;

@@ -3,7 +3,7 @@ import { stopwatch } from '../text/duration.js';
 import type { Row, View } from './view.js';
 
 const LABEL = 12;
-const ELAPSED = 8;
+const ELAPSED = 6;
 /** Wider lines are harder to read across, so that a wide terminal gets no longer ones. */
 const WIDEST = 110;
 

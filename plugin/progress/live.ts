@@ -15,7 +15,7 @@ import type { Row, View } from './view.js';
 /** Milliseconds between two drawings: tenths of seconds count up smoothly. */
 const TICK_MS = 100;
 /** Cells that listr2 needs in front of a row and at its end. */
-const MARGIN = 6;
+const MARGIN = 4;
 
 type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
 type Ending = 'done' | 'failed' | 'left';

@@ -78,12 +78,12 @@ export function stepText(status: Status, now: number): string | undefined {
   const { progress } = status;
   if (!progress) return undefined;
   const doing = DOING[progress.step] ?? progress.step.toLowerCase();
-  if (progress.bytesDone === undefined) return doing;
-  const parts = [`${doing} ${share(progress.bytesDone, progress.bytesTotal)}`];
+  if (!progress.bytesDone && !progress.bytesTotal) return doing;
+  const done = progress.bytesDone ?? 0;
+  const parts = [`${doing} ${share(done, progress.bytesTotal)}`];
   const seconds = (now - Date.parse(progress.since ?? '')) / 1000;
-  const moving = progress.bytesTotal === undefined || progress.bytesDone < progress.bytesTotal;
-  if (moving && progress.bytesDone > 0 && seconds > 0.2)
-    parts.push(`${size(progress.bytesDone / seconds)}/s`);
+  const moving = progress.bytesTotal === undefined || done < progress.bytesTotal;
+  if (moving && done > 0 && seconds > 0.2) parts.push(`${size(done / seconds)}/s`);
   return parts.join(', ');
 }
 
@@ -121,7 +121,7 @@ function lastEntered(migration: PodMigration): RowKind | undefined {
 function outcome(status: Status, kind: RowKind): string {
   if (kind.label === 'Prepare') {
     return status.restoredPodName
-      ? `pod ${status.restoredPodName} prepared on ${status.targetNode ?? 'the target'}`
+      ? `${status.restoredPodName} prepared on ${status.targetNode ?? 'the target'}`
       : '';
   }
   const steps = (status.steps ?? []).filter(({ name }) => (kind.steps as readonly string[]).includes(name));

@@ -50,7 +50,7 @@ const dumping = migration(
 
 test('a migration that is dumping shows bytes, rate, times, and how long the pod is frozen', () => {
   assert.deepEqual(drawn(dumping, 2000, 80), [
-    'Prepare     pod counter-restored prepared on k8s-master                     0.9s',
+    'Prepare     counter-restored prepared on k8s-master                         0.9s',
     'Checkpoint  dumping memory 0.5 of 1.0 GiB, 512 MiB/s                        1.1s',
     'Transfer',
     'Restore',
@@ -163,7 +163,7 @@ test('a migration that succeeded shows what each row did', () => {
       elapsedMs,
     ]),
     [
-      ['done', 'pod counter-restored prepared on k8s-master', 900],
+      ['done', 'counter-restored prepared on k8s-master', 900],
       ['done', 'freeze 34 ms, dump 180 ms', 260],
       ['done', '1.2 MiB moved, transfer 2 ms', 140],
       ['done', 'restore 230 ms', 800],

@@ -8,13 +8,19 @@ import { age, amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
 import { wrap } from '../text/wrap.js';
 
+/** Cells between two columns of a table. */
+const GAP = 3;
+
 const MARK = { waiting: '·', active: '>', done: '✔', failed: '✖' } as const;
 const ASCII_MARK = { waiting: '-', active: '>', done: '+', failed: 'x' } as const;
 
-/** Lines of at most about `width` cells; `now` in milliseconds since the epoch. */
+/**
+ * Lines for a terminal of `width` cells, broken between words; without a width each fact is one line, for grep. `now` in
+ * milliseconds since the epoch.
+ */
 export function statusReport(
   migration: PodMigration,
-  { now, width, unicode }: { now: number; width: number; unicode: boolean },
+  { now, width, unicode }: { now: number; width: number | undefined; unicode: boolean },
 ): string[] {
   const { metadata, spec, status = {} } = migration;
   const view = migrationView(migration, now);
@@ -35,7 +41,7 @@ export function statusReport(
     ],
     ['Frozen:', frozen === undefined ? undefined : `for ${amountOfTime(frozen)} by now`],
     ['Downtime:', downtime(status)],
-    ...wrap(stepTimes(status), Math.max(40, width - 16)).map((line): [string, string] => ['', line]),
+    ...(status.steps ? [['', stepTimes(status)] as [string, string]] : []),
     ['Total:', status.totalMilliseconds === undefined ? undefined : amountOfTime(status.totalMilliseconds)],
     ['Moved:', status.bytesTransferred === undefined ? undefined : size(status.bytesTransferred)],
     ['Checkpoint:', status.podCheckpointName],
@@ -49,14 +55,27 @@ export function statusReport(
     reason,
     message,
   ]);
+  const head = ['  CONDITION', 'STATUS', 'REASON', 'MESSAGE'];
   return [
-    ...table([], shown),
+    ...table([], fitted(shown, width)),
     '',
-    ...view.rows.map((row) => `  ${marks[row.state]} ${rowLine(row, width - 4)}`),
-    ...(conditions.length > 0
-      ? ['', ...table(['  CONDITION', 'STATUS', 'REASON', 'MESSAGE'], conditions)]
-      : []),
+    ...view.rows.map((row) => `  ${marks[row.state]} ${rowLine(row, (width ?? 100) - 4)}`),
+    ...(conditions.length > 0 ? ['', ...table([], fitted([head, ...conditions], width))] : []),
   ];
+}
+
+/** Rows whose last column is broken so that the table fits the width. */
+function fitted(rows: string[][], width: number | undefined): string[][] {
+  if (width === undefined) return rows;
+  const columns = (rows[0]?.length ?? 1) - 1;
+  const before = Array.from({ length: columns }, (_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length + GAP)),
+  );
+  const room = Math.max(20, width - before.reduce((sum, cells) => sum + cells, 0));
+  return rows.flatMap((row) => {
+    const [first = '', ...rest] = (row.at(-1) ?? '').split('\n').flatMap((line) => wrap(line, room));
+    return [[...row.slice(0, -1), first], ...rest.map((line) => [...row.slice(0, -1).map(() => ''), line])];
+  });
 }
 
 function target({ spec, status = {} }: PodMigration): string | undefined {

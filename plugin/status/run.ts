@@ -55,7 +55,7 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
     ? await printObject(migration, wish.output, MIGRATION_RESOURCE)
     : statusReport(migration, {
         now: Date.now(),
-        width: process.stdout.columns ?? 100,
+        width: process.stdout.columns,
         unicode: terminal.unicode,
       }).join('\n');
   terminal.out(text);

@@ -62,7 +62,7 @@ describe('in a real terminal', { skip }, () => {
     const middle = terminal.last().split('\n');
     t.diagnostic(`\n${terminal.last()}`);
     assert.match(middle[0] ?? '', /^podmigration\.lpm\.my\.domain\/counter-[a-z0-9]{5} created$/);
-    assert.match(middle[1] ?? '', /^✔ Prepare +pod counter-restored prepared on k8s-master +0\.\ds$/);
+    assert.match(middle[1] ?? '', /^✔ Prepare +counter-restored prepared on k8s-master +0\.\ds$/);
     assert.match(middle[2] ?? '', /^\S Checkpoint +\S.* \d+\.\ds$/);
     assert.match(middle[3] ?? '', /^ +the pod is frozen for 0\.\ds$/);
     assert.match(middle[4] ?? '', /^ +warning: 2 TCP connections will be closed \(simulated\)\.$/);
