@@ -1,0 +1,130 @@
+/** The main job on the local cluster: real kubectl, containerd, runc and CRIU. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { countProblem } from '../support/counts.js';
+import { until } from '../support/until.js';
+import { needsRoot, startLocal, type Local } from './local.js';
+
+interface Json {
+  metadata: { name: string; labels?: Record<string, string> };
+  spec: { nodeName: string; containers: { image: string }[] };
+  status: {
+    phase: string;
+    containerStatuses?: { restartCount: number; containerID: string; image: string }[];
+    [key: string]: unknown;
+  };
+}
+
+describe('a counter on the local cluster', { skip: needsRoot }, () => {
+  let it: Local;
+  before(async () => {
+    it = await startLocal();
+  });
+  after(() => it?.down());
+
+  const get = async (kind: string, name: string): Promise<Json> =>
+    JSON.parse(await it.must('get', kind, name, '-o', 'json')) as Json;
+
+  /** Waits until it has counted on, and asserts that file and log hold 1..N. */
+  const assertWhole = async (pod: string): Promise<void> => {
+    const before = (await it.countsInFile(pod)).length;
+    const counts = await until(`${pod} counts on`, async () => {
+      const now = await it.countsInFile(pod);
+      return now.length > before + 3 && now;
+    });
+    assert.equal(countProblem(counts), undefined, 'the file');
+    assert.equal(countProblem(await it.countsInLog(pod)), undefined, 'the log');
+  };
+
+  test('migrates to the other node and arrives whole, as an ordinary pod', async () => {
+    await it.startCounter('counter', 'k8s-worker');
+    const counted = (await it.countsInFile('counter')).length;
+    const { code, stdout, stderr } = await it.kubectl('migrate', 'counter', '--to', 'k8s-master');
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /counter-restored/);
+
+    assert.notEqual((await it.kubectl('get', 'pod', 'counter')).code, 0, 'the source pod is gone');
+    const pod = await get('pod', 'counter-restored');
+    assert.equal(pod.spec.nodeName, 'k8s-master');
+    assert.equal(pod.status.phase, 'Running');
+    assert.equal(pod.spec.containers[0]?.image, 'busybox:1.35');
+    assert.equal(pod.metadata.labels?.app, 'counter');
+    assert.match(
+      await it.must('get', 'pod', 'counter-restored', '-o', 'wide'),
+      /1\/1 +Running +0 .*k8s-master/,
+    );
+    assert.equal((await it.must('exec', 'counter-restored', '--', 'hostname')).trim(), 'counter');
+    await assertWhole('counter-restored');
+    assert.ok((await it.countsInLog('counter-restored')).length > counted, 'old lines and new');
+  });
+
+  test('tells what happened in the migration’s status, events and records', async () => {
+    const list = JSON.parse(await it.must('get', 'podmigrations', '-o', 'json')) as { items: Json[] };
+    const { status, metadata } = list.items[0]!;
+    assert.equal(status.phase, 'Succeeded');
+    assert.ok((status.downtimeMilliseconds as number) > 0);
+    assert.deepEqual(
+      (status.phaseTransitions as { phase: string }[]).map(({ phase }) => phase),
+      [
+        'Pending',
+        'CheckpointInProgress',
+        'CheckpointCompleted',
+        'MigrationInProgress',
+        'RestoreInProgress',
+        'Succeeded',
+      ],
+    );
+    await it.must('wait', '--for=condition=Complete', `podmigration/${metadata.name}`, '--timeout=5s');
+    assert.match(await it.must('get', 'events'), /Committed/);
+    const checkpoint = await get('podcheckpoint', status.podCheckpointName as string);
+    assert.equal(checkpoint.status.phase, 'Succeeded');
+    assert.equal(
+      (await it.must('get', 'podcheckpointcontents', '-o', 'name')).trim(),
+      '',
+      'discarded afterwards',
+    );
+  });
+
+  test('goes there and back five times in a row, and is restarted from its image when it is killed', async () => {
+    let name = 'counter-restored';
+    for (let round = 1; round <= 10; round++) {
+      const to = round % 2 === 1 ? 'k8s-worker' : 'k8s-master';
+      const before = await it.countsInFile(name);
+      const { code, stderr, stdout } = await it.kubectl('migrate', name, '--to', to, '-o', 'json');
+      assert.equal(code, 0, stderr);
+      name = (JSON.parse(stdout) as Json).status.restoredPodName as string;
+      assert.match(name, /^counter-restored(-\d+)?$/);
+      assert.ok((await it.countsInFile(name)).length >= before.length);
+    }
+    await assertWhole(name);
+
+    const restored = await get('pod', name);
+    const old = restored.status.containerStatuses![0]!.containerID;
+    // Process 1 of a container ignores what it has no handler for; its node does not.
+    const id = old.replace('containerd://', '');
+    const node = it.cluster.node(restored.spec.nodeName);
+    const kill = await node.exec(['runc', '--root', '/run/containerd/runc/k8s.io', 'kill', id, 'KILL']);
+    assert.equal(kill.code, 0, kill.stderr);
+    const again = await until('the container was restarted', async () => {
+      const status = (await get('pod', name)).status.containerStatuses?.[0];
+      return status?.restartCount === 1 && status.containerID !== old && status;
+    });
+    assert.match(again.image, /busybox:1\.35/);
+    const afresh = await until('it counts from its image', async () => {
+      const counts = await it.countsInLog(name);
+      return counts.length > 2 && counts;
+    });
+    assert.equal(afresh[0], 1, 'started anew, from 1');
+  });
+
+  test('nothing is left on the nodes but what the running pod needs', async () => {
+    for (const node of it.cluster.nodes) {
+      const find = await node.exec([
+        'sh',
+        '-c',
+        'ls -A /var/lib/lpm/artifacts 2>/dev/null; find /var/lib/lpm -name "*.img"',
+      ]);
+      assert.equal(find.stdout.trim(), '', `${node.name}: artifacts and CRIU images`);
+    }
+  });
+});
