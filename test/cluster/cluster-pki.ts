@@ -52,11 +52,6 @@ function requests(): Record<string, CertificateRequest> {
       usages: ['client'],
     },
     admin: { commonName: 'kubernetes-admin', organization: ['system:masters'], usages: ['client'] },
-    'control-plane': {
-      commonName: 'system:kube-scheduler',
-      organization: ['system:masters'],
-      usages: ['client'],
-    },
     ...Object.fromEntries(kubelets),
   };
 }

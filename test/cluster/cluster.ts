@@ -219,7 +219,6 @@ async function startControlPlane(layout: Layout, record: ClusterRecord, say: Say
   const inside = `https://${gateway}:${apiPort}`;
   if (!alive(record, 'control-plane')) {
     say(`API server and scheduler (${gateway}:${apiPort})`);
-    writeKubeconfig(layout, join(layout.pki, 'control-plane.kubeconfig'), 'control-plane', inside);
     // Run from its source: it reads Kubernetes' own schemas from node_modules.
     const argv = [process.execPath, '--import', import.meta.resolve('tsx')];
     argv.push(
@@ -230,7 +229,6 @@ async function startControlPlane(layout: Layout, record: ClusterRecord, say: Say
       String(apiPort),
     );
     argv.push('--socket', layout.apiSocket, '--pki', layout.pki, '--state', layout.state);
-    argv.push('--kubeconfig', join(layout.pki, 'control-plane.kubeconfig'));
     record.processes['control-plane'] = startDaemon(argv, {
       cgroup: layout.cgroup,
       log: join(layout.logs, 'control-plane.log'),

@@ -1,19 +1,14 @@
 /**
- * The control plane of the local cluster as one process, in the cluster's network namespace: the small API server,
- * on the bridge for nodes and pods and on a unix socket for the machine's relay, and beside it the scheduler and the
- * watch over the nodes' leases, both as ordinary clients.
+ * The control plane of the local cluster as one process, in the cluster's network namespace: the small API server
+ * with its scheduler and controllers, on the bridge for nodes and pods and on a unix socket for the machine's relay.
  *
- *   control-plane.mjs --address IP --port P --socket PATH --pki DIR --state FILE --kubeconfig FILE
+ *   control-plane.ts --address IP --port P --socket PATH --pki DIR --state FILE
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../common/errors.js';
-import { KubeClient } from '../../common/kube/client.js';
-import { loadProgramConfig } from '../../common/kube/config.js';
 import { startApiServer } from './apiserver/server.js';
-import { watchNodes } from './scheduler/node-lifecycle.js';
-import { runScheduler } from './scheduler/scheduler.js';
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +17,6 @@ const { values } = parseArgs({
     socket: { type: 'string', default: '' },
     pki: { type: 'string', default: '' },
     state: { type: 'string', default: '' },
-    kubeconfig: { type: 'string', default: '' },
   },
 });
 
@@ -42,12 +36,9 @@ async function main(): Promise<void> {
     stateFile: values.state,
   });
   log(`API server on ${values.address}:${values.port} and ${values.socket}`);
-  const kube = new KubeClient(loadProgramConfig(values.kubeconfig), { userAgent: 'lpm-local-control-plane' });
-  const stop = [runScheduler(kube, log), watchNodes(kube, log)];
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       log(`${signal}: ending`);
-      for (const end of stop) end();
       void server.close().then(() => process.exit(0));
       setTimeout(() => process.exit(0), 2000).unref();
     });
