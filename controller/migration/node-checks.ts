@@ -2,7 +2,7 @@
 import type { Node, Pod } from '../../common/kube/types.js';
 import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
 import { refusal, type Findings, type NodeFacts, type Refusal } from './facts.js';
-import { allowsNode, untolerated } from './node-affinity.js';
+import { allowsNode, ownAffinity, untolerated } from './node-affinity.js';
 import { similarNames } from './names.js';
 
 /** Room beyond what a dump is expected to write: page maps, descriptors, logs. */
@@ -86,7 +86,7 @@ export function placementFindings(pod: Pod, target: NodeFacts): Findings {
       `Node ${name} has the taint ${taintNames(noSchedule)} (NoSchedule), which the pod does not tolerate; it is placed there all the same because that node was asked for.`,
     );
   }
-  if (!allowsNode(pod.spec, node)) {
+  if (!allowsNode({ ...pod.spec, affinity: ownAffinity(pod) }, node)) {
     refusals.push(
       refusal(
         'Unschedulable',

@@ -115,6 +115,21 @@ test('without a target node each required term is narrowed to each candidate', (
   );
 });
 
+test('the nodes that one migration chose among do not bind the next one', () => {
+  const picky = structuredClone(counter);
+  const term = { matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] };
+  for (const terms of [[term], undefined]) {
+    if (terms) {
+      picky.spec!.affinity = {
+        nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } },
+      };
+    } else delete picky.spec!.affinity;
+    const { pod: first } = targetPod(picky, migration, { name: 'x', candidates: ['a', 'b'] });
+    const { pod: second } = targetPod(first, migration, { name: 'y', nodeName: 'c' });
+    assert.deepEqual(second.spec?.affinity, picky.spec!.affinity);
+  }
+});
+
 test('names of restored pods count on from the origin', () => {
   assert.equal(
     restoredName('counter', () => false),

@@ -6,6 +6,7 @@ import { ANNOTATION, GROUP, RUNTIME_CLASS } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
 import { originOf } from './names.js';
+import { ownAffinity } from './node-affinity.js';
 
 export interface TargetPodPlan {
   name: string;
@@ -69,6 +70,9 @@ export function targetPod(source: Pod, migration: PodMigration, plan: TargetPodP
   delete spec.preemptionPolicy;
   delete spec.overhead;
 
+  const affinity = ownAffinity(source);
+  if (affinity) spec.affinity = structuredClone(affinity);
+  else delete spec.affinity;
   delete spec.nodeName;
   if (plan.nodeName) {
     spec.nodeName = plan.nodeName;

@@ -362,6 +362,21 @@ test('a target whose image cannot be pulled fails with the words of the kubelet,
   assert.deepEqual(rig.worker.calls.includes('checkpoint'), false);
 });
 
+test('without a target node the scheduler chooses among the nodes that can restore the pod', async () => {
+  await rig.runningPod('scheduled');
+  await rig.client.podMigrations.create(
+    { metadata: { name: 'scheduled', namespace: 'default' }, spec: { podName: 'scheduled' } },
+    'default',
+  );
+  const status = await rig.ended('scheduled', 'Succeeded');
+  assert.equal(status.targetNode, 'k8s-master');
+  const restored = await rig.client.pods.get('scheduled-restored', 'default');
+  assert.deepEqual(
+    restored.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
+    [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['k8s-master'] }] }],
+  );
+});
+
 test('names count on: a second migration of a restored pod does not stack -restored', async () => {
   await rig.runningPod('again');
   await rig.migrate('again-1', { podName: 'again' });
