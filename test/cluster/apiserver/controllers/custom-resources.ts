@@ -1,4 +1,5 @@
 /** Serves what CustomResourceDefinitions define, from the moment they are stored until they go. */
+import { inBackground } from './background.js';
 import { systemContext, type Api } from '../api.js';
 import type { KubeObject } from '../kube-object.js';
 import { customResources } from '../resources/custom.js';
@@ -25,10 +26,12 @@ export function serveCustomResources(api: Api): () => void {
     if (resource === crds) {
       if (type === 'DELETED') refresh(undefined, name);
       else if (type === 'ADDED' || object.spec !== previous?.spec) refresh(object, name);
-      if (type === 'MODIFIED' && deletionTimestamp) setImmediate(() => cleanUp(api, name));
+      if (type === 'MODIFIED' && deletionTimestamp)
+        inBackground('custom resources', () => cleanUp(api, name));
     } else if (type === 'DELETED') {
       const definition = definitionOf(api, resource);
-      if (definition?.metadata.deletionTimestamp) setImmediate(() => cleanUp(api, definition.metadata.name));
+      if (definition?.metadata.deletionTimestamp)
+        inBackground('custom resources', () => cleanUp(api, definition.metadata.name));
     }
   });
 }

@@ -2,6 +2,7 @@
  * Deletes what has lost its owners, and carries out the propagation policies of deletions
  * (kubernetes.io: "Garbage Collection"). Works off its queue in its own turn, after the write that caused it.
  */
+import { inBackground } from './background.js';
 import { systemContext, type Api } from '../api.js';
 import type { KubeObject, OwnerReference } from '../kube-object.js';
 import type { Resource } from '../resources/resource.js';
@@ -20,7 +21,7 @@ export function runGarbageCollector(api: Api): () => void {
   let scheduled: NodeJS.Immediate | undefined;
   const later = (work: () => void) => {
     queue.push(work);
-    scheduled ??= setImmediate(() => {
+    scheduled ??= inBackground('garbage collector', () => {
       scheduled = undefined;
       for (const work of queue.splice(0)) {
         try {

@@ -1,4 +1,5 @@
 /** Gives every namespace what it needs, and empties those that are being deleted. */
+import { inBackground } from './background.js';
 import { systemContext, type Api } from '../api.js';
 import { at, listOf, type Fields, type KubeObject } from '../kube-object.js';
 import { createObject } from '../verbs/create.js';
@@ -81,7 +82,7 @@ export function runNamespaceController(api: Api): () => void {
   let scheduled: NodeJS.Immediate | undefined;
   const later = (name: string) => {
     pending.add(name);
-    scheduled ??= setImmediate(() => {
+    scheduled ??= inBackground('namespaces', () => {
       scheduled = undefined;
       const names = [...pending];
       pending.clear();
@@ -105,7 +106,8 @@ export function runNamespaceController(api: Api): () => void {
       if (terminating(namespace)) later(namespace);
       // A namespace's certificate authority comes back when somebody deletes it, as on a real cluster.
       else if (['kube-root-ca.crt', 'default'].includes(object.metadata.name)) {
-        if (api.store.get(namespaces, undefined, namespace)) setImmediate(() => refurnish(api, namespace));
+        if (api.store.get(namespaces, undefined, namespace))
+          inBackground('namespaces', () => refurnish(api, namespace));
       }
     }
   });

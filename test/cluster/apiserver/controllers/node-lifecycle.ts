@@ -3,6 +3,7 @@
  * tolerate it (kubernetes.io: "Nodes", node controller). A node reports by renewing its Lease or by writing its
  * status; when it last did is judged by our own clock.
  */
+import { guarded, inBackground } from './background.js';
 import { builtinResource, systemContext, type Api } from '../api.js';
 import { at, listOf, type Fields, type KubeObject } from '../kube-object.js';
 import type { Condition, Pod, Taint } from '../resources/pod-types.js';
@@ -45,7 +46,7 @@ export function runNodeLifecycle(api: Api, options: NodeLifecycleOptions = {}): 
     }
     evictPods(api, now);
   };
-  const timer = setInterval(check, Math.min(checkIntervalMs, gracePeriodMs));
+  const timer = setInterval(guarded('nodes', check), Math.min(checkIntervalMs, gracePeriodMs));
   timer.unref();
 
   const react = (node: KubeObject) => setTaints(api, node);
@@ -53,16 +54,16 @@ export function runNodeLifecycle(api: Api, options: NodeLifecycleOptions = {}): 
   const unsubscribe = api.store.subscribe('/nodes', ({ type, object, previous }) => {
     if (type === 'DELETED') {
       heard.delete(object.metadata.name);
-      setImmediate(() => deletePodsOf(api, object.metadata.name));
+      inBackground('nodes', () => deletePodsOf(api, object.metadata.name));
       return;
     }
     // In its own turn: whoever writes the node gets its own version back first.
-    setImmediate(() => {
+    inBackground('nodes', () => {
       const current = api.store.get('/nodes', undefined, object.metadata.name);
       if (current) react(current);
     });
     if (readiness(object) !== 'True' && previous && readiness(previous) === 'True') {
-      setImmediate(() => markPodsNotReady(api, object.metadata.name));
+      inBackground('nodes', () => markPodsNotReady(api, object.metadata.name));
     }
   });
   return () => {

@@ -1,4 +1,5 @@
 /** A tiny scheduler: puts every pod that has no node on the fitting node with the fewest pods. */
+import { inBackground } from './background.js';
 import { builtinResource, type Api } from '../api.js';
 import type { KubeObject } from '../kube-object.js';
 import type { Pod } from '../resources/pod-types.js';
@@ -30,7 +31,7 @@ export function runScheduler(api: Api): () => void {
       name: pod.metadata.name,
     });
   const later = () => {
-    scheduled ??= setImmediate(() => {
+    scheduled ??= inBackground('scheduler', () => {
       scheduled = undefined;
       schedule(api, waiting);
     });

@@ -202,8 +202,10 @@ function overlap(
     const now = lookUp(schema, live, step);
     const next = lookUp(schema, applied, step);
     const here = `${path}${shownStep(step)}`;
-    const isLeaf = Object.keys(set[step]!).length === 0 || Object.keys(theirs).length === 0;
-    if (isLeaf) return sameJson(now.value, next.value) ? [] : [here];
+    const leaves = [set[step]!, theirs].filter((one) => Object.keys(one).length === 0).length;
+    if (leaves === 2) return sameJson(now.value, next.value) ? [] : [here];
+    // One applied an empty object, the other fields of it: they do not get in each other's way.
+    if (leaves === 1) return [];
     return overlap(now.schema ?? next.schema, set[step]!, theirs, now.value, next.value, here);
   });
 }
@@ -214,7 +216,10 @@ function without(set: FieldSet, paths: string[], path = ''): FieldSet {
   const result: FieldSet = {};
   for (const [step, child] of Object.entries(set)) {
     const here = step === '.' ? `${path}.` : `${path}${shownStep(step)}`;
-    if (!paths.includes(here)) result[step] = without(child, paths, here);
+    if (paths.includes(here)) continue;
+    const left = without(child, paths, here);
+    // What was taken away whole leaves no empty branch behind: that would read as a field of its own.
+    if (Object.keys(left).length > 0 || Object.keys(child).length === 0) result[step] = left;
   }
   return result;
 }

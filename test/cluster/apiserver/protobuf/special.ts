@@ -15,6 +15,8 @@ export function specialValue(schema: Schema, data: Buffer): Special {
       return { is: true, value: time(data, schema.format === 'date-time-micro') };
     case 'byte':
       return { is: true, value: data.toString('base64') };
+    default:
+      break;
   }
   // RawExtension and FieldsV1 hold JSON.
   if (schema['x-kubernetes-preserve-unknown-fields']) return { is: true, value: json(field(data, 1)) };

@@ -25,7 +25,7 @@ function decodeFields(schema: Schema, value: Fields, path: string, walk: Walk): 
       if (schema['x-kubernetes-preserve-unknown-fields']) continue;
       walk.unknown.push(path ? `${path}.${name}` : name);
       delete value[name];
-    } else if (value[name] === null) {
+    } else if (value[name] === null || value[name] === undefined) {
       if (!property['x-kubernetes-preserve-unknown-fields']) delete value[name];
     } else {
       value[name] = decodeValue(property, value[name], path ? `${path}.${name}` : name, walk, schema);
