@@ -71,7 +71,8 @@ export function agentService(
       };
       follow().catch((error: unknown) => {
         note(method, error);
-        call.destroy(toServiceError(error, leftSourceThawed(error)) as Error);
+        // Not destroy(): a destroyed stream sends no status (grpc-js server-call.ts ends the call on this event).
+        call.emit('error', toServiceError(error, leftSourceThawed(error)));
       });
     };
 
@@ -116,7 +117,7 @@ export function agentService(
       };
       send().catch((error: unknown) => {
         note('pullArtifacts', error);
-        call.destroy(toServiceError(error) as Error);
+        call.emit('error', toServiceError(error));
       });
     },
 

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { credentials, type ServiceError } from '@grpc/grpc-js';
+import { credentials, type handleUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import { bundle } from '../../build.mjs';
 import {
   AGENT_COMMON_NAME_PREFIX,
@@ -16,7 +16,12 @@ import {
   CONTROLLER_COMMON_NAME,
   CONTROLLER_ORGANIZATION,
 } from '../../common/api/names.js';
-import { AgentServiceClient, ErrorDetail, type Progress } from '../../proto/gen/lpm/v1/agent.js';
+import {
+  AgentServiceClient,
+  ErrorDetail,
+  type AgentServiceServer,
+  type Progress,
+} from '../../proto/gen/lpm/v1/agent.js';
 import { openCri, type Cri } from '../cluster/cri.js';
 import { makeLabNetwork, startNamespaceHolder } from '../cluster/node/network.js';
 import { nodeRoot } from '../cluster/node-root.js';
@@ -63,9 +68,8 @@ type UnaryName =
 type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts'> = Parameters<
   AgentServiceClient[Name]
 >[0];
-type Response<Name extends UnaryName> = Parameters<
-  Extract<Parameters<AgentServiceClient[Name]>[1], (...args: never[]) => unknown>
->[1];
+type Response<Name extends UnaryName> =
+  AgentServiceServer[Name] extends handleUnaryCall<never, infer Answer> ? Answer : never;
 
 export class AgentClient {
   constructor(readonly raw: AgentServiceClient) {}
@@ -244,10 +248,7 @@ export async function serving({ agent, node }: Pick<AgentNode, 'agent' | 'node'>
 
 export function agentLog(node: NodeHandle): string {
   try {
-    return readFileSync(join(node.dir, 'var/log/lpm-node/agent.log'), 'utf8')
-      .split('\n')
-      .slice(-30)
-      .join('\n');
+    return readFileSync(join(node.dir, 'logs/agent.log'), 'utf8').split('\n').slice(-30).join('\n');
   } catch {
     return '(no log)';
   }
