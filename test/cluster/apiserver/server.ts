@@ -2,6 +2,7 @@
  * A small Kubernetes API server: in memory, over TLS, for kubectl and client libraries. It is the control plane of the
  * local test cluster and serves the tests; it is no way to run production.
  */
+import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Api } from './api.js';
@@ -21,7 +22,10 @@ import { Store } from './storage/store.js';
 import { KubeletClient } from './subresources/kubelet-client.js';
 
 export interface ApiServerOptions {
-  /** Where to listen: TCP addresses and/or unix socket paths (both speak TLS). port 0 allowed. */
+  /**
+   * Where to listen: TCP addresses and/or unix socket paths (both speak TLS). port 0 allowed. A socket that an earlier
+   * server left behind is replaced.
+   */
   listen: ({ host: string; port: number } | { path: string })[];
   /** PEM text; client certificates are verified against ca. */
   tls: { cert: string; key: string; ca: string };
@@ -56,7 +60,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     tokens: new TokenIssuer(state?.tokenKey),
     caCert: options.tls.ca,
   };
-  if (state) api.store.load(state);
+  if (state) api.store.load(state.store);
   for (const resource of builtinResources()) api.registry.register(resource);
   const stop: (() => void)[] = [];
   stop.push(serveCustomResources(api), runNamespaceController(api), runGarbageCollector(api));
@@ -78,6 +82,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     server.on('upgrade', (request, socket, head) => void handleUpgrade(api, services, request, socket, head));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
+      if ('path' in place) rmSync(place.path, { force: true });
       server.listen(place, () => {
         server.removeListener('error', reject);
         resolve();

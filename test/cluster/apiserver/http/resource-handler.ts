@@ -131,12 +131,18 @@ function startWatch(api: Api, exchange: Exchange, target: Target): void {
   watchObjects(api, resource, namespace, exchange.query, encoder, () => openSink(exchange));
 }
 
+const maxUnreadBytes = 64 * 1024 * 1024;
+
 function openSink(exchange: Exchange): WatchSink {
   const { response } = exchange;
   response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache, private' });
   response.flushHeaders();
   return {
-    send: (line) => void response.write(line),
+    send: (line) => {
+      response.write(line);
+      // A client that does not read is cut off, as by the real server; it lists again.
+      if (response.writableLength > maxUnreadBytes) response.destroy();
+    },
     end: () => void response.end(),
     onClose: (callback) => void response.once('close', callback),
   };

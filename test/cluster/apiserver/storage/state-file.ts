@@ -1,12 +1,13 @@
 /** Keeps the state in a file between restarts: written some time after a change, whole and atomically. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
-import type { Store } from './store.js';
+import type { Dump, Store } from './store.js';
 
 /** Long enough to gather the writes of one operation, short enough to lose little when the machine dies. */
 const delayMs = 500;
 
-interface State extends ReturnType<Store['dump']> {
+interface State {
+  store: Dump;
   tokenKey: string;
 }
 
@@ -26,7 +27,7 @@ export function writeStateFile(path: string, store: Store, tokenKey: string): ()
   let timer: NodeJS.Timeout | undefined;
   let isWriting = false;
   let isDirty = false;
-  const content = () => JSON.stringify({ ...store.dump(), tokenKey } satisfies State);
+  const content = () => `{"tokenKey":${JSON.stringify(tokenKey)},"store":${store.dump()}}`;
   const write = async () => {
     timer = undefined;
     if (isWriting) return;

@@ -2,7 +2,7 @@
  * The state of the cluster: objects by resource and key, one growing resource version, a bounded history for
  * watches. Objects are immutable once stored; every write replaces one and tells the subscribers synchronously.
  */
-import type { KubeObject } from '../kube-object.js';
+import { jsonOf, type KubeObject } from '../kube-object.js';
 import { OwnerIndex } from './owner-index.js';
 import { SortedKeys } from './sorted-keys.js';
 
@@ -19,6 +19,12 @@ export interface Change {
 }
 
 export type Subscriber = (change: Change) => void;
+
+/** What is kept in a file. */
+export interface Dump {
+  version: number;
+  objects: Record<string, KubeObject[]>;
+}
 
 interface Bucket {
   items: Map<string, KubeObject>;
@@ -129,15 +135,16 @@ export class Store {
     return () => set.delete(subscriber);
   }
 
-  /** Everything that is stored, for a file. */
-  dump(): { version: number; objects: Record<string, KubeObject[]> } {
-    const objects: Record<string, KubeObject[]> = {};
-    for (const resource of this.#buckets.keys()) objects[resource] = [...this.list(resource)];
-    return { version: this.#version, objects };
+  /** Everything that is stored, as JSON for a file. Made of the kept JSON of the objects: most have not changed. */
+  dump(): string {
+    const resources = [...this.#buckets.keys()].map(
+      (resource) => `${JSON.stringify(resource)}:[${[...this.list(resource)].map(jsonOf).join(',')}]`,
+    );
+    return `{"version":${this.#version},"objects":{${resources.join(',')}}}`;
   }
 
   /** Fills an empty store. Watches that started before have to list again (410 Gone). */
-  load(state: { version: number; objects: Record<string, KubeObject[]> }): void {
+  load(state: Dump): void {
     this.#version = state.version;
     this.#floor = state.version;
     for (const [resource, objects] of Object.entries(state.objects)) {

@@ -23,8 +23,17 @@ export async function tunnel(
   upstream.write(requestHead(request, path, `${host}:${port}`));
   if (head.length > 0) upstream.write(head);
   upstream.setNoDelay(true);
-  upstream.pipe(client);
   client.pipe(upstream);
+  upstream.once('data', (first: Buffer) => {
+    if (first.subarray(0, 12).toString('latin1') !== 'HTTP/1.1 101') {
+      // Refused. What the client sends from here on would be a request to the kubelet under our name.
+      client.unpipe(upstream);
+      client.once('data', () => client.destroy());
+      client.resume();
+    }
+    client.write(first);
+    upstream.pipe(client);
+  });
   // Either end closing or failing ends the other: half a stream is of no use to anybody.
   const endBoth = () => {
     upstream.destroy();
