@@ -335,16 +335,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
       assert.deepEqual((await a.agent.call('thaw', { pod: ref(source) })).thawed, []);
 
       // The kubelet tries again with another container: refused for ever.
-      await assert.rejects(
-        runPod(b.node, b.cri, {
-          ...counterPod,
-          name: target.name,
-          uid: target.uid,
-          handler: 'lpm',
-          annotations: { [ANNOTATION.migration]: target.migration },
-        }),
-        /was taken back/,
-      );
+      await assert.rejects(restartIn(b, target), /was taken back/);
       await standing(b, target);
       await failsWith(b.agent.call('commit', { podUid: target.uid }), 'Revoked');
       await source.remove();
