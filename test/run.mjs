@@ -21,7 +21,8 @@ const files = folders
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 
-const startsNodes = (file) => /^test\/(agent|e2e|node)\//.test(file) || /^test\/cluster\/(?!apiserver)/.test(file);
+const startsNodes = (file) =>
+  /^test\/(agent|e2e|node)\//.test(file) || /^test\/cluster\/(?!apiserver)/.test(file);
 const rounds = [
   { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 2 },
   { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 1 },
@@ -37,14 +38,7 @@ for (const { title, files, concurrency } of rounds) {
   console.log(`\n${title} (${files.length} files)`);
   const { status } = spawnSync(
     process.execPath,
-    [
-      '--import',
-      'tsx',
-      '--test',
-      `--test-concurrency=${concurrency}`,
-      '--test-reporter=spec',
-      ...files,
-    ],
+    ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...files],
     { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_ENV: 'test' } },
   );
   failed ||= status !== 0;
