@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createCa, issueCertificate } from '../pki.js';
+import { startApiServer } from './server.js';
 import { startTestApiServer, type TestApiServer } from './testing.js';
 import { eventually, podNamed, pods, TestClient } from './testing-client.js';
 
@@ -201,6 +204,44 @@ describe('who asks', () => {
     });
     assert.equal(body.status.allowed, true);
   });
+});
+
+test('the server listens on unix sockets too, and replaces one that was left behind', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lpm-socket-'));
+  const path = join(folder, 'api.sock');
+  await writeFile(path, '');
+  const ca = await createCa('ca');
+  const pair = await issueCertificate(ca, {
+    commonName: 'api',
+    dnsNames: ['localhost'],
+    usages: ['server', 'client'],
+  });
+  const server = await startApiServer({ listen: [{ path }], tls: { ...pair, ca: ca.cert } });
+  try {
+    const code = await new Promise((resolve, reject) => {
+      const outgoing = request(
+        {
+          socketPath: path,
+          servername: 'localhost',
+          path: '/api/v1/pods',
+          ca: ca.cert,
+          ...pair,
+          agent: false,
+        },
+        (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        },
+      );
+      outgoing.once('error', reject);
+      outgoing.end();
+    });
+    assert.equal(code, 200);
+    assert.deepEqual(server.addresses, [path]);
+  } finally {
+    await server.close();
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('the state survives a restart, and watches from before it have to list again', async () => {

@@ -1,6 +1,10 @@
 /**
  * A small Kubernetes API server: in memory, over TLS, for kubectl and client libraries. It is the control plane of the
  * local test cluster and serves the tests; it is no way to run production.
+ *
+ * Not imitated: RBAC (everybody who is known may do everything), admission webhooks and policies, quotas and limits,
+ * the controllers of workloads, services and volumes, conversion webhooks, aggregated API servers, protobuf answers.
+ * Server-side apply knows owners only of what was applied (patch/server-side-apply.ts).
  */
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';

@@ -25,22 +25,25 @@ function isUrl(text: string): boolean {
 }
 
 export function registerKubernetesFunctions(environment: Environment): Environment {
-  return environment
-    .registerFunction('string.find(string): string', (text: string, pattern: string) => {
-      return new RegExp(pattern, 'u').exec(text)?.[0] ?? '';
-    })
-    .registerFunction('string.findAll(string): list', (text: string, pattern: string) => {
-      return [...text.matchAll(new RegExp(pattern, 'gu'))].map((match) => match[0]);
-    })
-    .registerFunction('list.isSorted(): bool', isSorted)
-    .registerFunction('list.sum(): dyn', sum)
-    .registerFunction('list.min(): dyn', (items: Comparable[]) => extreme(items, (a, b) => a < b))
-    .registerFunction('list.max(): dyn', (items: Comparable[]) => extreme(items, (a, b) => a > b))
-    .registerFunction('isURL(string): bool', isUrl)
-    .registerFunction('isQuantity(string): bool', (text: string) => parseQuantity(text) !== undefined)
-    .registerFunction('quantity(string): double', (text: string) => {
-      const value = parseQuantity(text);
-      if (value === undefined) throw new Error(`quantities must match the regular expression: ${text}`);
-      return value;
-    });
+  return (
+    environment
+      .registerFunction('string.find(string): string', (text: string, pattern: string) => {
+        return new RegExp(pattern, 'u').exec(text)?.[0] ?? '';
+      })
+      .registerFunction('string.findAll(string): list', (text: string, pattern: string) => {
+        return [...text.matchAll(new RegExp(pattern, 'gu'))].map((match) => match[0]);
+      })
+      .registerFunction('list.isSorted(): bool', isSorted)
+      .registerFunction('list.sum(): dyn', sum)
+      .registerFunction('list.min(): dyn', (items: Comparable[]) => extreme(items, (a, b) => a < b))
+      .registerFunction('list.max(): dyn', (items: Comparable[]) => extreme(items, (a, b) => a > b))
+      .registerFunction('isURL(string): bool', isUrl)
+      .registerFunction('isQuantity(string): bool', (text: string) => parseQuantity(text) !== undefined)
+      // A plain number here, so that it compares with < and >; its methods (isGreaterThan, …) are not there.
+      .registerFunction('quantity(string): double', (text: string) => {
+        const value = parseQuantity(text);
+        if (value === undefined) throw new Error(`quantities must match the regular expression: ${text}`);
+        return value;
+      })
+  );
 }
