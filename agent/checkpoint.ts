@@ -199,9 +199,6 @@ async function checkpoint(
       if (outcome.status === 'rejected') throw outcome.reason;
     }
     stopIfCanceled(operation);
-    await steps.time(Step.STEP_COLLECT, () =>
-      Promise.all(work.map((each) => collectLog(context, each.container, each.folder))),
-    );
     for (const { name, oci } of containers) {
       if (isFrozen(oci.freezer)) continue;
       throw new LpmError('FreezeFailed', `Container ${name} did not stay frozen during its dump.`, {
@@ -364,7 +361,11 @@ async function collect(context: Context, { container, folder, volumes, shm }: Co
     createTar(host, { folder: host.path(path), archive: join(folder, 'volumes', `${name}.tar`) }),
   );
   if (shm) archives.push(createTar(host, { folder: host.path(shm), archive: join(folder, 'dev-shm.tar') }));
-  await Promise.all([collectLayer(host, overlayOfProcess(host, container.oci.pid), folder), ...archives]);
+  await Promise.all([
+    collectLayer(host, overlayOfProcess(host, container.oci.pid), folder),
+    collectLog(context, container, folder),
+    ...archives,
+  ]);
 }
 
 async function collectLog(context: Context, container: RunningContainer, folder: string): Promise<void> {

@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError, messageOf } from '../common/errors.js';
 
 /** How long the log's size must stay the same before it counts as complete, and how long to wait for that at most. */
-const QUIET_MS = 15;
+const QUIET_MS = 40;
 const PATIENCE_MS = 500;
 
 /**
  * Copies a frozen container's current log. What the process wrote last may still be on its way through two pipes (process →
  * shim or conmon → log), and no call tells from outside when they are empty; they are drained by processes that are not
  * frozen, so the log has them all once it stops growing. A last line without newline stays in the runtime: it is written
- * only when the line or the container ends.
+ * only when the line or the container ends. The dump takes longer than this waiting.
  *
  * @param source path of the log on the node, as this process sees it; nothing is copied when there is none
  */

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { link, copyFile, open, type FileHandle } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { link, copyFile, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ChannelCredentials, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
 import { agentDnsName } from '../common/api/names.js';
@@ -54,8 +54,20 @@ export async function sendArtifacts(
   let bytes = 0;
   for (const { container, path, size } of manifest.files) {
     await send({ $case: 'start', value: { containerName: container, path, size: BigInt(size) } });
+    const full = join(context.state.artifacts(checkpointUid), container, path);
+    // A dump is a few large files and dozens of tiny ones: a round through the thread pool for each would take longer than
+    // all their bytes.
+    if (size <= CHUNK_BYTES) {
+      const data = readFileSync(full);
+      if (data.length !== size)
+        throw new LpmError('ArtifactInvalid', `The artifact ${container}/${path} has changed.`);
+      if (size > 0) await send({ $case: 'data', value: data });
+      await send({ $case: 'end', value: { sha256: createHash('sha256').update(data).digest() } });
+      bytes += size;
+      continue;
+    }
     const hash = createHash('sha256');
-    const file = await open(join(context.state.artifacts(checkpointUid), container, path), 'r');
+    const file = await open(full, 'r');
     try {
       let sent = 0;
       while (sent < size) {
@@ -75,8 +87,8 @@ export async function sendArtifacts(
     }
     await send({ $case: 'end', value: { sha256: hash.digest() } });
     bytes += size;
-    context.metrics.add('lpm_agent_bytes_sent_total', '', size);
   }
+  context.metrics.add('lpm_agent_bytes_sent_total', '', bytes);
   await send({ $case: 'complete', value: { files: manifest.files.length, bytes: BigInt(bytes) } });
 }
 
@@ -113,7 +125,7 @@ export async function pullArtifacts(
   const stream = client.pullArtifacts({ checkpointUid: source.checkpointUid });
   try {
     for await (const message of stream as AsyncIterable<PullArtifactsResponse>) {
-      await receiver.take(message);
+      receiver.take(message);
       onBytes(receiver.bytes);
     }
     return receiver.finish();
@@ -122,7 +134,7 @@ export async function pullArtifacts(
     if (typeof (error as ServiceError).code === 'number') throw fromServiceError(error as ServiceError, peer);
     throw new LpmError('TransferFailed', `${peer}: ${messageOf(error)}.`, { cause: error });
   } finally {
-    await receiver.close();
+    receiver.close();
     stream.cancel();
     client.close();
   }
@@ -132,8 +144,7 @@ export async function pullArtifacts(
 class Receiver {
   bytes = 0;
   private readonly files: ReceivedFile[] = [];
-  private current:
-    { file: ArtifactFile; handle: FileHandle; hash: ReturnType<typeof createHash>; got: number } | undefined;
+  private current: { file: ArtifactFile; fd: number; hash: Hash; got: number } | undefined;
   private complete = false;
 
   constructor(
@@ -141,7 +152,8 @@ class Receiver {
     private readonly peer: string,
   ) {}
 
-  async take({ part }: PullArtifactsResponse): Promise<void> {
+  // Synchronous: the page cache takes a chunk faster than a thread of the pool is woken for it.
+  take({ part }: PullArtifactsResponse): void {
     if (!part || this.complete) throw this.bad('sent something unknown');
     switch (part.$case) {
       case 'start':
@@ -167,12 +179,12 @@ class Receiver {
     return this.files;
   }
 
-  async close(): Promise<void> {
-    await this.current?.handle.close();
+  close(): void {
+    if (this.current) closeSync(this.current.fd);
     this.current = undefined;
   }
 
-  private async begin(container: string, path: string, size: number): Promise<void> {
+  private begin(container: string, path: string, size: number): void {
     if (this.current) throw this.bad('began a file within another');
     if (!isLabel(container) || !isArtifactPath(path)) {
       throw new LpmError(
@@ -182,27 +194,27 @@ class Receiver {
     }
     const full = join(this.folder, container, path);
     mkdirSync(dirname(full), { recursive: true, mode: 0o700 });
-    const handle = await open(full, 'wx', 0o600);
-    this.current = { file: { container, path, size }, handle, hash: createHash('sha256'), got: 0 };
+    const fd = openSync(full, 'wx', 0o600);
+    this.current = { file: { container, path, size }, fd, hash: createHash('sha256'), got: 0 };
   }
 
-  private async data(data: Uint8Array): Promise<void> {
+  private data(data: Uint8Array): void {
     if (!this.current) throw this.bad('sent data without a file');
-    const { file, handle, hash } = this.current;
+    const { file, fd, hash } = this.current;
     if (this.current.got + data.length > file.size) throw this.bad(`sent more of ${file.path} than it said`);
     hash.update(data);
     // One write may take less than it was given.
-    for (let at = 0; at < data.length;) at += (await handle.write(data, at)).bytesWritten;
+    for (let at = 0; at < data.length;) at += writeSync(fd, data, at);
     this.current.got += data.length;
     this.bytes += data.length;
   }
 
-  private async end(sha256: Uint8Array): Promise<void> {
+  private end(sha256: Uint8Array): void {
     if (!this.current) throw this.bad('ended a file that it had not begun');
     const { file, hash, got } = this.current;
     const digest = hash.digest();
     if (got !== file.size || !digest.equals(sha256)) throw this.bad(`sent ${file.path} damaged`);
-    await this.close();
+    this.close();
     this.files.push({ ...file, sha256: digest.toString('hex') });
   }
 
