@@ -179,13 +179,18 @@ export async function linkPrograms(cluster: Cluster): Promise<{ ownKubectl: bool
     const words = [command, ...rest].map((word) => `'${word}'`).join(' ');
     writeFileSync(join(cluster.layout.bin, 'kubectl'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
   }
+  return { ownKubectl, plugins: linkPlugins(cluster.layout.bin) };
+}
+
+/** Links our plugins, as they were built, into a folder. False when they were not. */
+export function linkPlugins(bin: string): boolean {
   let plugins = false;
   for (const name of ['kubectl-migrate', 'kubectl-checkpoint']) {
     const built = join(repository, 'dist', `${name}.mjs`);
     if (!existsSync(built)) continue;
     plugins = true;
-    rmSync(join(cluster.layout.bin, name), { force: true });
-    symlinkSync(built, join(cluster.layout.bin, name));
+    rmSync(join(bin, name), { force: true });
+    symlinkSync(built, join(bin, name));
   }
-  return { ownKubectl, plugins };
+  return plugins;
 }

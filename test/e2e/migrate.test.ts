@@ -1,9 +1,9 @@
-/** The main job on the local cluster: real kubectl, containerd, runc and CRIU. */
+/** The main job: real kubectl, containerd, runc and CRIU. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { countProblem } from '../support/counts.js';
 import { until } from '../support/until.js';
-import { needsRoot, startLocal, type Local } from './local.js';
+import { skipped, skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
 
 interface Json {
   metadata: { name: string; labels?: Record<string, string> };
@@ -15,12 +15,12 @@ interface Json {
   };
 }
 
-describe('a counter on the local cluster', { skip: needsRoot }, () => {
-  let it: Local;
+describe('a counter', { skip: skipped }, () => {
+  let it: Testbed;
   before(async () => {
-    it = await startLocal();
+    it = await startTestbed();
   });
-  after(() => it?.down());
+  after(() => it?.end());
 
   const get = async (kind: string, name: string): Promise<Json> =>
     JSON.parse(await it.must('get', kind, name, '-o', 'json')) as Json;
@@ -37,21 +37,21 @@ describe('a counter on the local cluster', { skip: needsRoot }, () => {
   };
 
   test('migrates to the other node and arrives whole, as an ordinary pod', async () => {
-    await it.startCounter('counter', 'k8s-worker');
+    await it.startCounter('counter', it.source);
     const counted = (await it.countsInFile('counter')).length;
-    const { code, stdout, stderr } = await it.kubectl('migrate', 'counter', '--to', 'k8s-master');
+    const { code, stdout, stderr } = await it.kubectl('migrate', 'counter', '--to', it.target);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /counter-restored/);
 
     assert.notEqual((await it.kubectl('get', 'pod', 'counter')).code, 0, 'the source pod is gone');
     const pod = await get('pod', 'counter-restored');
-    assert.equal(pod.spec.nodeName, 'k8s-master');
+    assert.equal(pod.spec.nodeName, it.target);
     assert.equal(pod.status.phase, 'Running');
     assert.equal(pod.spec.containers[0]?.image, 'busybox:1.35');
     assert.equal(pod.metadata.labels?.app, 'counter');
     assert.match(
       await it.must('get', 'pod', 'counter-restored', '-o', 'wide'),
-      /1\/1 +Running +0 .*k8s-master/,
+      new RegExp(`1/1 +Running +0 .*${it.target}`),
     );
     assert.equal((await it.must('exec', 'counter-restored', '--', 'hostname')).trim(), 'counter');
     await assertWhole('counter-restored');
@@ -78,17 +78,15 @@ describe('a counter on the local cluster', { skip: needsRoot }, () => {
     assert.match(await it.must('get', 'events'), /Committed/);
     const checkpoint = await get('podcheckpoint', status.podCheckpointName as string);
     assert.equal(checkpoint.status.phase, 'Succeeded');
-    assert.equal(
-      (await it.must('get', 'podcheckpointcontents', '-o', 'name')).trim(),
-      '',
-      'discarded afterwards',
-    );
+    const content = checkpoint.status.boundContentName as string;
+    const { stderr } = await it.kubectl('get', 'podcheckpointcontent', content);
+    assert.match(stderr, /NotFound/, 'discarded afterwards');
   });
 
   test('goes there and back five times in a row, and is restarted from its image when it is killed', async () => {
     let name = 'counter-restored';
     for (let round = 1; round <= 10; round++) {
-      const to = round % 2 === 1 ? 'k8s-worker' : 'k8s-master';
+      const to = round % 2 === 1 ? it.source : it.target;
       const before = await it.countsInFile(name);
       const { code, stderr, stdout } = await it.kubectl('migrate', name, '--to', to, '-o', 'json');
       assert.equal(code, 0, stderr);
@@ -100,11 +98,7 @@ describe('a counter on the local cluster', { skip: needsRoot }, () => {
 
     const restored = await get('pod', name);
     const old = restored.status.containerStatuses![0]!.containerID;
-    // Process 1 of a container ignores what it has no handler for; its node does not.
-    const id = old.replace('containerd://', '');
-    const node = it.cluster.node(restored.spec.nodeName);
-    const kill = await node.exec(['runc', '--root', '/run/containerd/runc/k8s.io', 'kill', id, 'KILL']);
-    assert.equal(kill.code, 0, kill.stderr);
+    await it.must('exec', name, '--', 'kill', '-USR1', '1');
     const again = await until('the container was restarted', async () => {
       const status = (await get('pod', name)).status.containerStatuses?.[0];
       return status?.restartCount === 1 && status.containerID !== old && status;
@@ -117,14 +111,18 @@ describe('a counter on the local cluster', { skip: needsRoot }, () => {
     assert.equal(afresh[0], 1, 'started anew, from 1');
   });
 
-  test('nothing is left on the nodes but what the running pod needs', async () => {
-    for (const node of it.cluster.nodes) {
-      const find = await node.exec([
-        'sh',
-        '-c',
-        'ls -A /var/lib/lpm/artifacts 2>/dev/null; find /var/lib/lpm -name "*.img"',
-      ]);
-      assert.equal(find.stdout.trim(), '', `${node.name}: artifacts and CRIU images`);
-    }
-  });
+  test(
+    'nothing is left on the nodes but what the running pod needs',
+    { skip: skippedUnlessLocal },
+    async () => {
+      for (const node of it.local().nodes) {
+        const find = await node.exec([
+          'sh',
+          '-c',
+          'ls -A /var/lib/lpm/artifacts 2>/dev/null; find /var/lib/lpm -name "*.img"',
+        ]);
+        assert.equal(find.stdout.trim(), '', `${node.name}: artifacts and CRIU images`);
+      }
+    },
+  );
 });

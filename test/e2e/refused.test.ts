@@ -1,18 +1,17 @@
 /** What a person or a cluster gets wrong: one clear sentence, exit code 1, and the pod runs on untouched. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { run } from '../cluster/run.js';
 import { countProblem } from '../support/counts.js';
 import { until } from '../support/until.js';
-import { needsRoot, startLocal, type Local } from './local.js';
+import { skipped, skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
 
-describe('a migration that cannot be', { skip: needsRoot }, () => {
-  let it: Local;
+describe('a migration that cannot be', { skip: skipped }, () => {
+  let it: Testbed;
   before(async () => {
-    it = await startLocal();
-    await it.startCounter('counter', 'k8s-worker');
+    it = await startTestbed();
+    await it.startCounter('counter', it.source);
   });
-  after(() => it?.down());
+  after(() => it?.end());
 
   /** Asks for it and asserts the refusal, and that the counter has not noticed. */
   const assertRefused = async (args: string[], sentence: RegExp, nextStep: RegExp): Promise<void> => {
@@ -35,16 +34,18 @@ describe('a migration that cannot be', { skip: needsRoot }, () => {
     it.must('get', 'pod', 'counter', '-o', 'jsonpath={.status.containerStatuses[0].containerID}');
 
   test('an unknown pod is refused with a near name', () =>
-    assertRefused(['countr', '--to', 'k8s-master'], /countr/, /counter/));
+    assertRefused(['countr', '--to', it.target], /countr/, /counter/));
 
-  test('an unknown node is refused with a near name', () =>
-    assertRefused(['counter', '--to', 'k8s-mastr'], /k8s-mastr/, /k8s-master/));
+  test('an unknown node is refused with a near name', () => {
+    const near = `${it.target}x`;
+    return assertRefused(['counter', '--to', near], new RegExp(near), new RegExp(`${it.target}\\b`));
+  });
 
   test('a pod that does not run is refused', async () => {
     await it.must('run', 'finished', '--image=busybox:1.35', '--restart=Never', '--', 'true');
     await it.must('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/finished', '--timeout=30s');
     try {
-      const { code, stderr } = await it.kubectl('migrate', 'finished', '--to', 'k8s-master');
+      const { code, stderr } = await it.kubectl('migrate', 'finished', '--to', it.target);
       assert.equal(code, 1);
       assert.match(stderr, /finished.*(not running|Succeeded)/);
     } finally {
@@ -52,8 +53,8 @@ describe('a migration that cannot be', { skip: needsRoot }, () => {
     }
   });
 
-  test('a node without CRIU is refused by name', async () => {
-    const node = it.cluster.node('k8s-master');
+  test('a node without CRIU is refused by name', { skip: skippedUnlessLocal }, async () => {
+    const node = it.local().node(it.target);
     const places = '/usr/sbin /usr/bin /usr/local/sbin /usr/local/bin';
     const hide = await node.exec([
       'sh',
@@ -62,11 +63,7 @@ describe('a migration that cannot be', { skip: needsRoot }, () => {
     ]);
     assert.equal(hide.code, 0, hide.stderr);
     try {
-      await assertRefused(
-        ['counter', '--to', 'k8s-master'],
-        /CRIU.*k8s-master|k8s-master.*CRIU/,
-        /[Ii]nstall/,
-      );
+      await assertRefused(['counter', '--to', it.target], /CRIU.*k8s-master|k8s-master.*CRIU/, /[Ii]nstall/);
     } finally {
       await node.exec([
         'sh',
@@ -76,12 +73,12 @@ describe('a migration that cannot be', { skip: needsRoot }, () => {
     }
   });
 
-  test('a node without an agent is refused by name', async () => {
-    const node = it.cluster.node('k8s-master');
+  test('a node without an agent is refused by name', { skip: skippedUnlessLocal }, async () => {
+    const node = it.local().node(it.target);
     await node.restartService('agent', { down: true });
     try {
       await assertRefused(
-        ['counter', '--to', 'k8s-master'],
+        ['counter', '--to', it.target],
         /agent.*k8s-master|k8s-master.*agent/,
         /50051|agent/,
       );
@@ -91,37 +88,34 @@ describe('a migration that cannot be', { skip: needsRoot }, () => {
   });
 
   test('a cluster that cannot be reached is said to be so', async () => {
-    const { code, stderr } = await run(
-      'kubectl',
-      ['migrate', 'counter', '--to', 'k8s-master', '--server', 'https://127.0.0.1:1'],
-      {
-        env: {
-          ...process.env,
-          KUBECONFIG: it.cluster.kubeconfig,
-          PATH: `${it.cluster.layout.bin}:${process.env.PATH ?? ''}`,
-        },
-      },
+    const { code, stderr } = await it.kubectl(
+      'migrate',
+      'counter',
+      '--to',
+      it.target,
+      '--server',
+      'https://127.0.0.1:1',
     );
     assert.equal(code, 1);
     assert.match(stderr, /127\.0\.0\.1:1.*refused/);
   });
 
-  test('a node that is not ready is refused by name', async () => {
-    const kube = it.cluster.client();
-    const node = it.cluster.node('k8s-master');
+  test('a node that is not ready is refused by name', { skip: skippedUnlessLocal }, async () => {
+    const kube = it.local().client();
+    const node = it.local().node(it.target);
     await node.restartService('kubelet', { down: true });
-    const status = await kube.nodes.get('k8s-master');
+    const status = await kube.nodes.get(it.target);
     const conditions = status.status!.conditions!.map((condition) =>
       condition.type === 'Ready' ? { ...condition, status: 'False', reason: 'KubeletStopped' } : condition,
     );
     // What the node lifecycle controller would write after 40 s.
-    await kube.nodes.patchStatus('k8s-master', undefined, { conditions });
+    await kube.nodes.patchStatus(it.target, undefined, { conditions });
     kube.close();
-    await assertRefused(['counter', '--to', 'k8s-master'], /k8s-master.*not ready/i, /kubectl/);
+    await assertRefused(['counter', '--to', it.target], /k8s-master.*not ready/i, /kubectl/);
   });
 
-  test('a cluster without our definitions is said to be so', async () => {
+  test('a cluster without our definitions is said to be so', { skip: skippedUnlessLocal }, async () => {
     await it.must('delete', 'crd', 'podmigrations.lpm.my.domain');
-    await assertRefused(['counter', '--to', 'k8s-master'], /not installed/i, /manifests|install/i);
+    await assertRefused(['counter', '--to', it.target], /not installed/i, /manifests|install/i);
   });
 });
