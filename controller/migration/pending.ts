@@ -44,7 +44,10 @@ function judge(draft: Draft): void {
 
 function refuse(draft: Draft, first: Refusal, all: Refusal[], facts: MigrationFacts): void {
   const others = all.length - 1;
-  const more = others > 0 ? ` ${others === 1 ? 'One more reason stands' : `${others} more reasons stand`} in the condition Accepted.` : '';
+  const more =
+    others > 0
+      ? ` ${others === 1 ? 'One more reason stands' : `${others} more reasons stand`} in the condition Accepted.`
+      : '';
   const everything = all.map(({ message }) => message).join(' ');
   draft.phase('Failed');
   draft.condition('Accepted', 'False', first.reason, everything);
