@@ -1,12 +1,18 @@
 import { rmSync } from 'node:fs';
-import type { PodSandboxConfig, PodSandboxStatus } from '../../../proto/gen/runtime/v1/cri.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  ContainerStatus as CriContainerStatus,
+  PodSandboxConfig,
+  PodSandboxStatus,
+} from '../../../proto/gen/runtime/v1/cri.js';
 import { messageOf } from '../../../common/errors.js';
 import { containerConfig } from './container-config.js';
 import { ConfigError, type PodFacts } from './env.js';
 import { ensureImage, ImageError } from './images.js';
-import { hasExited, isRunning, runsOf, type ObservedPod } from './observed.js';
-import { backoffKey } from './plan.js';
+import { hasExited, isRunning, readySandbox, runsOf, type ObservedPod } from './observed.js';
+import { backoffKey, isSidecar } from './plan.js';
 import { namespaceOf, specOf, type ContainerSpec, type Pod } from './pod.js';
+import { httpGet, type ProbeTarget } from './probes/attempt.js';
 import type { Waiting } from './status.js';
 import { detailsOf, type NodeContext } from './worker.js';
 
@@ -37,7 +43,7 @@ export async function startContainer(node: NodeContext, start: Start): Promise<S
   const fail = (reason: string, error: unknown, retryInMs = 2000): StartFailure => {
     const message = detailsOf(error);
     if (!start.signal.aborted) {
-      node.events.record(pod, 'Warning', 'Failed', `Error: ${message}`, container.name);
+      node.events.record(pod, 'Warning', 'Failed', `Error: ${message}`, container);
       node.log(`${namespaceOf(pod)}/${pod.metadata.name} ${container.name}: ${reason}: ${message}`);
     }
     return { waiting: { reason, message }, retryInMs };
@@ -74,23 +80,28 @@ export async function startContainer(node: NodeContext, start: Start): Promise<S
   } catch (error) {
     return fail(error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError', error);
   }
-  node.events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`, container.name);
+  node.events.record(pod, 'Normal', 'Created', 'Container created', container);
 
   try {
     await node.cri.runtime.startContainer({ containerId }, runtimeTimeoutMs, start.signal);
   } catch (error) {
     return fail('RunContainerError', error);
   }
-  node.events.record(pod, 'Normal', 'Started', `Started container ${container.name}`, container.name);
+  node.events.record(pod, 'Normal', 'Started', 'Container started', container);
 
   const hook = container.lifecycle?.postStart;
   if (hook) {
     try {
-      await runHook(node, containerId, hook, runtimeTimeoutMs);
+      await runHook(node, { container, containerId, podIp: start.facts.podIp }, hook, runtimeTimeoutMs);
     } catch (error) {
-      node.events.record(pod, 'Warning', 'FailedPostStartHook', `PostStartHook failed`, container.name);
-      await node.cri.runtime.stopContainer({ containerId, timeout: 2n });
-      return fail('PostStartHookError', error);
+      const message = messageOf(error);
+      node.events.record(pod, 'Warning', 'FailedPostStartHook', 'PostStartHook failed', container);
+      node.events.record(pod, 'Normal', 'Killing', 'FailedPostStartHook', container);
+      node.log(
+        `${namespaceOf(pod)}/${pod.metadata.name} ${container.name}: PostStartHook failed: ${message}`,
+      );
+      await stop(node, containerId, Math.max(2, specOf(pod).terminationGracePeriodSeconds ?? 30));
+      return { waiting: { reason: 'PostStartHookError', message }, retryInMs: 2000 };
     }
   }
   return undefined;
@@ -111,24 +122,81 @@ async function removeOldRuns(node: NodeContext, start: Start): Promise<void> {
 
 type Hook = NonNullable<NonNullable<ContainerSpec['lifecycle']>['preStop']>;
 
-/** Hooks that run a command or wait. An HTTP hook is refused: nothing of ours needs one. */
-async function runHook(node: NodeContext, containerId: string, hook: Hook, timeoutMs: number): Promise<void> {
+/** Runs a hook: a command, a wait, or a GET. */
+async function runHook(node: NodeContext, target: ProbeTarget, hook: Hook, timeoutMs: number): Promise<void> {
   if (hook.sleep) {
     await new Promise((resolve) => setTimeout(resolve, Math.min(hook.sleep!.seconds * 1000, timeoutMs)));
   } else if (hook.exec) {
     const timeout = BigInt(Math.ceil(timeoutMs / 1000));
     const { exitCode, stderr } = await node.cri.runtime.execSync(
-      { containerId, cmd: hook.exec.command ?? [], timeout },
+      { containerId: target.containerId, cmd: hook.exec.command ?? [], timeout },
       timeoutMs + 5000,
     );
     if (exitCode !== 0)
       throw new Error(`exit code ${exitCode}: ${Buffer.from(stderr).toString('utf8').trim()}`);
+  } else if (hook.httpGet) {
+    const { result, output } = await httpGet(target, hook.httpGet, timeoutMs);
+    if (result !== 'success') throw new Error(output);
   } else {
-    throw new Error('HTTP and TCP hooks are not supported by the local cluster');
+    throw new Error('a hook of kind tcpSocket does nothing in Kubernetes either');
   }
 }
 
-/** Stops every running container of the pod at once, each with its preStop hook and the grace period in seconds. */
+const stop = (node: NodeContext, containerId: string, seconds: number): Promise<unknown> =>
+  node.cri.runtime.stopContainer(
+    { containerId, timeout: BigInt(seconds) },
+    seconds * 1000 + runtimeTimeoutMs,
+  );
+
+export interface Ending {
+  pod: Pod;
+  run: CriContainerStatus;
+  /** Undefined when the pod's object is not known any more. */
+  container: ContainerSpec | undefined;
+  podIp: string;
+  /** The event's. */
+  message: string;
+  graceSeconds: number;
+  /** Resolves when it is the container's turn; its hook runs before. */
+  turn?: Promise<unknown>;
+}
+
+/**
+ * Ends one container: event, preStop hook, its turn, then SIGTERM and at the end of the grace period SIGKILL. The
+ * container always gets two seconds. Rejects when the runtime does not manage it within two minutes more, as with a
+ * container in a frozen pod.
+ */
+export async function endContainer(node: NodeContext, ending: Ending): Promise<void> {
+  const { pod, run, container, message, graceSeconds } = ending;
+  const name = run.metadata?.name ?? '';
+  const began = Date.now();
+  const left = (): number => graceSeconds - Math.round((Date.now() - began) / 1000);
+  if (isRunning(run)) {
+    const about = container ?? { name };
+    node.events.record(pod, 'Normal', 'Killing', message, about);
+    const hook = container?.lifecycle?.preStop;
+    if (container && hook) {
+      const target = { container, containerId: run.id, podIp: ending.podIp };
+      await runHook(node, target, hook, graceSeconds * 1000).catch((error: unknown) => {
+        node.log(`${namespaceOf(pod)}/${pod.metadata.name} ${name}: PreStopHook failed: ${messageOf(error)}`);
+        node.events.record(pod, 'Warning', 'FailedPreStopHook', 'PreStopHook failed', about);
+      });
+    }
+  }
+  if (ending.turn) {
+    const overslept = new AbortController();
+    const limit = delay(Math.max(0, left()) * 1000, undefined, { signal: overslept.signal }).catch(() => {});
+    await Promise.race([ending.turn, limit]);
+    overslept.abort();
+  }
+  await stop(node, run.id, Math.max(2, left()));
+}
+
+/**
+ * Ends every running container of the pod, each with its preStop hook, within the grace period in seconds: all at once,
+ * but a sidecar only after the containers and the sidecars that come after it
+ * (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-flow).
+ */
 export async function killContainers(
   node: NodeContext,
   pod: Pod,
@@ -136,32 +204,29 @@ export async function killContainers(
   graceSeconds: number,
 ): Promise<void> {
   const spec = specOf(pod);
-  const running = observed.containers.filter((run) => !hasExited(run));
-  const results = await Promise.allSettled(
-    running.map(async (run) => {
-      const name = run.metadata?.name ?? '';
-      const container = [...spec.containers, ...(spec.initContainers ?? [])].find((one) => one.name === name);
-      if (isRunning(run)) node.events.record(pod, 'Normal', 'Killing', `Stopping container ${name}`, name);
-      const began = Date.now();
-      const hook = container?.lifecycle?.preStop;
-      if (hook && isRunning(run)) {
-        await runHook(node, run.id, hook, graceSeconds * 1000).catch((error: unknown) =>
-          node.events.record(
-            pod,
-            'Warning',
-            'FailedPreStopHook',
-            `PreStopHook failed: ${messageOf(error)}`,
-            name,
-          ),
-        );
-      }
-      const left = Math.max(2, graceSeconds - Math.round((Date.now() - began) / 1000));
-      await node.cri.runtime.stopContainer(
-        { containerId: run.id, timeout: BigInt(left) },
-        left * 1000 + runtimeTimeoutMs,
-      );
-    }),
-  );
-  const failed = results.find((result) => result.status === 'rejected');
+  const podIp = readySandbox(observed)?.network?.ip ?? '';
+  const remaining = observed.containers.filter((run) => !hasExited(run));
+  const end = (run: CriContainerStatus, turn?: Promise<unknown>): Promise<void> => {
+    const name = run.metadata?.name ?? '';
+    const container = [...spec.containers, ...(spec.initContainers ?? [])].find((one) => one.name === name);
+    const message = `Stopping container ${name}`;
+    return endContainer(node, {
+      pod,
+      run,
+      container,
+      podIp,
+      message,
+      graceSeconds,
+      ...(turn ? { turn } : {}),
+    });
+  };
+  const sidecars = (spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
+  const isOfSidecar = (run: CriContainerStatus): boolean => sidecars.includes(run.metadata?.name ?? '');
+  const ends = remaining.filter((run) => !isOfSidecar(run)).map((run) => end(run));
+  for (const name of sidecars.reverse()) {
+    const before = Promise.allSettled([...ends]);
+    for (const run of remaining) if (run.metadata?.name === name) ends.push(end(run, before));
+  }
+  const failed = (await Promise.allSettled(ends)).find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
 }

@@ -14,6 +14,8 @@ export interface PodFacts {
   podIp: string;
   hostIp: string;
   nodeName: string;
+  /** What the node can give: cores, and bytes. */
+  allocatable: { cpu: number; memory: number };
 }
 
 /** Something that a container refers to does not exist; the kubelet calls it CreateContainerConfigError. */
@@ -55,7 +57,7 @@ export async function environment(
     if (fieldRef) {
       result.set(name, podField(pod, fieldRef.fieldPath, facts));
     } else if (resourceFieldRef) {
-      result.set(name, resourceField(pod, container, resourceFieldRef));
+      result.set(name, resourceField(pod, container, resourceFieldRef, facts));
     } else if (configMapKeyRef) {
       const data = await required(
         sources.configMap,
@@ -150,15 +152,23 @@ export function podField(pod: Pod, path: string, facts: PodFacts): string {
   }
 }
 
-/** A container's own request or limit, in units of the divisor, rounded up. */
+/**
+ * A container's own request or limit, in units of the divisor, rounded up. Where there is no limit it is what the node
+ * can give.
+ */
 export function resourceField(
   pod: Pod,
   container: ContainerSpec,
   ref: { resource: string; containerName?: string; divisor?: string | number },
+  facts: Pick<PodFacts, 'allocatable'>,
 ): string {
-  const target = specOf(pod).containers.find(({ name }) => name === ref.containerName) ?? container;
+  const spec = specOf(pod);
+  const all = [...spec.containers, ...(spec.initContainers ?? [])];
+  const target = all.find(({ name }) => name === ref.containerName) ?? container;
   const [group = '', name = ''] = ref.resource.split('.');
   const from = group === 'limits' ? target.resources?.limits : target.resources?.requests;
   const divisor = parseQuantity(ref.divisor ?? '1') || 1;
-  return String(Math.ceil(parseQuantity(from?.[name] ?? '0') / divisor));
+  const most = group === 'limits' && (name === 'cpu' || name === 'memory') ? facts.allocatable[name] : 0;
+  const given = from?.[name];
+  return String(Math.ceil((given === undefined ? most : parseQuantity(given)) / divisor));
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { KubeClient } from '../../../common/kube/client.js';
-import { namespaceOf, uidOf, type Pod } from './pod.js';
+import { namespaceOf, specOf, uidOf, type Pod } from './pod.js';
 import { timestamp } from './status.js';
 
 /**
@@ -16,9 +16,15 @@ export class EventRecorder {
     private readonly nodeName: string,
   ) {}
 
-  record(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
+  record(
+    pod: Pod,
+    type: 'Normal' | 'Warning',
+    reason: string,
+    message: string,
+    container?: { name: string },
+  ): void {
     const now = timestamp(new Date());
-    const fieldPath = container ? `spec.containers{${container}}` : undefined;
+    const fieldPath = container && fieldPathOf(pod, container.name);
     const key = createHash('sha256')
       .update([uidOf(pod), reason, message, fieldPath].join('\n'))
       .digest('hex')
@@ -64,4 +70,9 @@ export class EventRecorder {
   flushed(): Promise<unknown> {
     return this.#last;
   }
+}
+
+function fieldPathOf(pod: Pod, container: string): string {
+  const isInit = (specOf(pod).initContainers ?? []).some(({ name }) => name === container);
+  return `spec.${isInit ? 'initContainers' : 'containers'}{${container}}`;
 }

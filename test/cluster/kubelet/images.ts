@@ -46,12 +46,12 @@ export async function ensureImage(
       policy === 'Always'
         ? `Container image "${image}" already present on machine (the local cluster has no registry to pull from)`
         : `Container image "${image}" already present on machine`;
-    events.record(pod, 'Normal', 'Pulled', text, container.name);
+    events.record(pod, 'Normal', 'Pulled', text, container);
     return found.id;
   }
   if (policy === 'Never') {
     const message = `Container image "${image}" is not present with pull policy of Never`;
-    events.record(pod, 'Warning', 'ErrImageNeverPull', message, container.name);
+    events.record(pod, 'Warning', 'ErrImageNeverPull', message, container);
     throw new ImageError('ErrImageNeverPull', message, 10_000);
   }
   const failure =
@@ -60,12 +60,12 @@ export async function ensureImage(
   const wait = backoff.remaining(key, lastFailure.get(key) ?? 0);
   if (wait > 0) {
     const message = `Back-off pulling image "${image}": ErrImagePull: ${failure}`;
-    events.record(pod, 'Normal', 'BackOff', `Back-off pulling image "${image}"`, container.name);
+    events.record(pod, 'Normal', 'BackOff', `Back-off pulling image "${image}"`, container);
     throw new ImageError('ImagePullBackOff', message, Math.min(wait, 2000));
   }
-  events.record(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container.name);
-  events.record(pod, 'Warning', 'Failed', `Failed to pull image "${image}": ${failure}`, container.name);
-  events.record(pod, 'Warning', 'Failed', 'Error: ErrImagePull', container.name);
+  events.record(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container);
+  events.record(pod, 'Warning', 'Failed', `Failed to pull image "${image}": ${failure}`, container);
+  events.record(pod, 'Warning', 'Failed', 'Error: ErrImagePull', container);
   backoff.attempted(key);
   lastFailure.set(key, Date.now());
   throw new ImageError('ErrImagePull', `failed to pull image "${image}": ${failure}`, 2000);

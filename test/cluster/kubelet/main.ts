@@ -1,7 +1,8 @@
 /**
  * The kubelet stand-in of the local cluster: runs inside a node, speaks CRI to the node's containerd and HTTPS to the
  * API server. It does what a migration and its tests need of a kubelet, the way the kubelet does it: same labels,
- * paths, cgroups, order of starts, back-offs and grace periods. No probes, eviction, static pods or image pulls.
+ * paths, cgroups, order of starts, back-offs and grace periods. Probes of kind grpc, eviction under pressure, static pods
+ * and image pulls are left out.
  *
  *   kubelet.mjs --node-name N --node-ip IP --pod-cidr CIDR --kubeconfig F --tls-cert F --tls-key F --client-ca F
  *               [--cri-socket S] [--port 10250] [--labels a=b,c=d] [--taints key=value:Effect,…]
@@ -68,7 +69,11 @@ async function main(): Promise<void> {
   const nodeName = must('node-name');
   const hostIp = must('node-ip');
   const port = Number(values.port);
-  const kube = new KubeClient(loadProgramConfig(must('kubeconfig')), { userAgent: 'lpm-local-kubelet' });
+  const kube = new KubeClient(loadProgramConfig(must('kubeconfig')), {
+    userAgent: 'lpm-local-kubelet',
+    // The kubelet's own limit for what it asks of the API server while it may be cut off.
+    timeoutMs: 10_000,
+  });
   const cri = openCri(values['cri-socket']);
   const pods = new PodSet({
     kube,
@@ -109,8 +114,9 @@ async function main(): Promise<void> {
   const watch = new ListWatch<Pod>(kube.pods, {
     fieldSelector: `spec.nodeName=${nodeName}`,
     onChange: (_key, object, old) => {
+      // Deleted and made anew while nobody looked: the object of before is gone.
+      if (old && old.metadata.uid !== object?.metadata.uid) pods.remove(old);
       if (object) pods.update(object);
-      else if (old) pods.remove(old);
     },
     onError: (message) => log(`watching pods: ${message}`),
     backoff: { initialMs: 200, maxMs: 5000 },

@@ -110,7 +110,7 @@ async function nodeStatus({ cri, ip, name, port }: NodeOptions): Promise<NodeSta
     nodeInfo: {
       machineID: read('/etc/machine-id'),
       systemUUID: read('/etc/machine-id'),
-      bootID: read('/proc/sys/kernel/random/boot_id'),
+      bootID: read('/run/lpm-node/boot-id'),
       kernelVersion: release(),
       osImage: /PRETTY_NAME="([^"]*)"/.exec(read('/etc/os-release'))?.[1] ?? 'Debian',
       containerRuntimeVersion: `${version.runtimeName}://${version.runtimeVersion}`,
@@ -149,6 +149,10 @@ function diskBytes(): number {
 /** Creates the node when it is not there; else brings labels and status up to date and leaves what others set. */
 async function report(options: NodeOptions, status: NodeStatus, before: Node | undefined): Promise<void> {
   const { kube, name, podCidr } = options;
+  const bootId = status.nodeInfo?.bootID;
+  if (before?.status?.nodeInfo && before.status.nodeInfo.bootID !== bootId) {
+    await reportReboot(options, before, bootId ?? '');
+  }
   const labels = {
     'kubernetes.io/hostname': name,
     'kubernetes.io/os': 'linux',
@@ -177,6 +181,24 @@ async function report(options: NodeOptions, status: NodeStatus, before: Node | u
     (old) => !conditions.some(({ type }) => type === old.type),
   );
   await kube.nodes.patchStatus(name, undefined, { ...status, conditions: [...conditions, ...foreign] });
+}
+
+async function reportReboot({ kube, name }: NodeOptions, node: Node, bootId: string): Promise<void> {
+  const now = timestamp(new Date());
+  await kube.events.create(
+    {
+      metadata: { name: `${name}.${bootId}`, namespace: 'default' },
+      involvedObject: { apiVersion: 'v1', kind: 'Node', name, uid: node.metadata.uid ?? '' },
+      type: 'Warning',
+      reason: 'Rebooted',
+      message: `Node ${name} has been rebooted, boot id: ${bootId}`,
+      source: { component: 'kubelet', host: name },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    },
+    'default',
+  );
 }
 
 async function renewLease({ kube, name }: NodeOptions): Promise<void> {

@@ -10,8 +10,8 @@ const at = (seconds: number): Backoff => new Backoff(() => seconds * 1000);
 const planned = (pod: Pod, seen: ObservedPod, backoff = at(200), waits: BackingOff = new Map()): Plan =>
   plan(pod, seen, backoff, waits);
 const started = (result: Plan): string[] =>
-  result.do === 'start containers'
-    ? result.containers.map(({ spec, restartCount }) => `${spec.name} ${restartCount}`)
+  result.do === 'change containers'
+    ? result.start.map(({ spec, restartCount }) => `${spec.name} ${restartCount}`)
     : [];
 
 test('a new pod gets a sandbox, then all its containers in their order', () => {
@@ -69,7 +69,7 @@ test('the first restart comes at once, the next after 10 s, 20 s, and never more
     const seen = observed([exited(1, { restart, finishedAt: now })]);
     const result = planned(pod, seen, backoff, backingOff);
     const wait = backingOff.get('main') ?? 0;
-    assert.equal(result.do, wait > 0 ? 'wait' : 'start containers');
+    assert.equal(result.do, wait > 0 ? 'wait' : 'change containers');
     waits.push(wait / 1000);
     now += wait / 1000;
     backoff.attempted(key);

@@ -1,3 +1,4 @@
+import type { ContainerStatus as CriContainerStatus } from '../../../proto/gen/runtime/v1/cri.js';
 import type { Backoff } from './backoff.js';
 import {
   hasExited,
@@ -9,14 +10,20 @@ import {
   type ObservedPod,
 } from './observed.js';
 import { specOf, uidOf, type ContainerSpec, type Pod, type PodSpec } from './pod.js';
+import { healthy, type Health } from './probes/decision.js';
 
 /** What is to be done for a pod that is not being deleted. */
 export type Plan =
   /** Make a sandbox; `killFirst` when containers of an earlier one are left. */
   | { do: 'create sandbox'; attempt: number; killFirst: boolean }
-  /** Start these, one after the other. */
-  | { do: 'start containers'; containers: ContainerStart[]; wakeInMs: number | undefined }
-  /** Everything has ended for good: stop the sandbox. */
+  /** End the unhealthy ones, then start these, one after the other. */
+  | {
+      do: 'change containers';
+      kill: ContainerKill[];
+      start: ContainerStart[];
+      wakeInMs: number | undefined;
+    }
+  /** Everything has ended for good: end the sidecars, then the sandbox. */
   | { do: 'finish'; phase: 'Succeeded' | 'Failed' }
   /** Nothing now; look again after that time at the latest. */
   | { do: 'wait'; wakeInMs: number | undefined };
@@ -24,59 +31,66 @@ export type Plan =
 export interface ContainerStart {
   spec: ContainerSpec;
   restartCount: number;
-  init: boolean;
+}
+
+export interface ContainerKill {
+  spec: ContainerSpec;
+  run: CriContainerStatus;
+  /** Of the event "Killing". */
+  message: string;
+  /** The probe's own grace period in seconds; undefined for the pod's. */
+  graceSeconds: number | undefined;
 }
 
 /** Containers that wait out a back-off: name → milliseconds left. For the pod's status. */
 export type BackingOff = Map<string, number>;
 
 /**
- * The kubelet's computePodActions: compares what a pod should be with what the runtime has. `backingOff` is filled
- * with the containers that would be started but for their back-off.
+ * The kubelet's computePodActions: compares what a pod should be with what the runtime has and what the probes say of
+ * each run. `backingOff` is filled with the containers that would be started but for their back-off.
  */
-export function plan(pod: Pod, observed: ObservedPod, backoff: Backoff, backingOff: BackingOff): Plan {
+export function plan(
+  pod: Pod,
+  observed: ObservedPod,
+  backoff: Backoff,
+  backingOff: BackingOff,
+  health: (containerId: string) => Health = () => healthy,
+): Plan {
   const spec = specOf(pod);
-  const sandbox = readySandbox(observed);
   const outcome = finalPhase(spec, observed);
   if (outcome) return { do: 'finish', phase: outcome };
-  if (!sandbox) {
+  if (!readySandbox(observed)) {
     return {
       do: 'create sandbox',
       attempt: (observed.sandboxes[0]?.metadata?.attempt ?? -1) + 1,
       killFirst: observed.containers.some(isRunning) || observed.sandboxes.length > 0,
     };
   }
-  const init = nextInitContainer(spec, observed);
-  const candidates = init ? (init === 'running' ? [] : [init]) : spec.containers.filter(mustStart);
-  const starts: ContainerStart[] = [];
+  const kill: ContainerKill[] = [];
+  const start: ContainerStart[] = [];
   let wakeInMs: number | undefined;
-  for (const container of candidates) {
-    const last = runsOf(observed, container.name)[0];
-    const key = backoffKey(pod, container);
-    const wait = last && hasExited(last) ? backoff.remaining(key, millis(last.finishedAt)) : 0;
+  for (const container of wanted(spec, observed, health)) {
+    const [last, previous] = runsOf(observed, container.name);
+    const run = isRunning(last) ? last : undefined;
+    if (run) {
+      const again = isSidecar(container) || spec.restartPolicy !== 'Never';
+      kill.push(unhealthy(container, run, health(run.id).failed ?? 'liveness', again));
+      if (!again) continue;
+    }
+    // What is ended now counts at its next end.
+    const ended = run ? previous : last;
+    const wait =
+      ended && hasExited(ended) ? backoff.remaining(backoffKey(pod, container), millis(ended.finishedAt)) : 0;
     if (wait > 0) {
-      backingOff.set(container.name, wait);
+      if (!run) backingOff.set(container.name, wait);
       wakeInMs = Math.min(wakeInMs ?? wait, wait);
       continue;
     }
-    starts.push({
-      spec: container,
-      restartCount: last ? restartCountOf(last) + 1 : 0,
-      init: init !== undefined,
-    });
+    start.push({ spec: container, restartCount: last ? restartCountOf(last) + 1 : 0 });
   }
-  return starts.length > 0
-    ? { do: 'start containers', containers: starts, wakeInMs }
+  return kill.length + start.length > 0
+    ? { do: 'change containers', kill, start, wakeInMs }
     : { do: 'wait', wakeInMs };
-
-  function mustStart(container: ContainerSpec): boolean {
-    const last = runsOf(observed, container.name)[0];
-    if (!last) return true;
-    if (isRunning(last)) return false;
-    // Created but not started: an earlier start was cut off. It is replaced by a new one.
-    if (!hasExited(last)) return true;
-    return shouldRestart(spec, last.exitCode);
-  }
 }
 
 export const backoffKey = (pod: Pod, container: { name: string }): string =>
@@ -93,28 +107,66 @@ function shouldRestart(spec: PodSpec, exitCode: number): boolean {
   }
 }
 
-/** An init container with restartPolicy Always runs beside the containers (a sidecar). */
-const isSidecar = (container: ContainerSpec): boolean => container.restartPolicy === 'Always';
+/** An init container with restartPolicy Always runs beside the containers. */
+export const isSidecar = (container: ContainerSpec): boolean => container.restartPolicy === 'Always';
 
-/** The init container that is to be started; 'running' when one is under way; undefined when all are through. */
-function nextInitContainer(spec: PodSpec, observed: ObservedPod): ContainerSpec | 'running' | undefined {
+function unhealthy(
+  spec: ContainerSpec,
+  run: CriContainerStatus,
+  probe: 'startup' | 'liveness',
+  again: boolean,
+): ContainerKill {
+  return {
+    spec,
+    run,
+    message: `Container ${spec.name} failed ${probe} probe${again ? ', will be restarted' : ''}`,
+    graceSeconds: spec[`${probe}Probe`]?.terminationGracePeriodSeconds,
+  };
+}
+
+/**
+ * Containers that are to be started, or ended because they are unhealthy, in the order of the pod: init containers one
+ * after the other, of which a sidecar lets the next begin once it has started; then all the others.
+ */
+function wanted(
+  spec: PodSpec,
+  observed: ObservedPod,
+  health: (containerId: string) => Health,
+): ContainerSpec[] {
+  // Init containers run again in a new sandbox; an end in an earlier one does not count.
+  const since = readySandbox(observed)?.createdAt ?? 0n;
+  const runIn = (container: ContainerSpec): CriContainerStatus | undefined =>
+    runsOf(observed, container.name).find((run) => run.createdAt >= since);
+  const isFailing = (run: CriContainerStatus): boolean => health(run.id).failed !== undefined;
   // Containers of the pod exist only after the init containers are through, and may have outlived their traces.
-  const sandboxSince = readySandbox(observed)?.createdAt ?? 0n;
-  const begun = spec.containers.some((container) =>
-    runsOf(observed, container.name).some((run) => run.createdAt >= sandboxSince),
-  );
-  for (const container of spec.initContainers ?? []) {
-    const last = runsOf(observed, container.name).find((run) => run.createdAt >= sandboxSince);
+  const initialized = spec.containers.some(runIn);
+  const result: ContainerSpec[] = [];
+  const init = spec.initContainers ?? [];
+  for (const [index, container] of init.entries()) {
+    const run = runIn(container);
     if (isSidecar(container)) {
-      if (!isRunning(last)) return container;
+      const passedBefore = initialized || init.slice(index + 1).some(runIn);
+      if (!run || !isRunning(run)) {
+        result.push(container);
+        if (!passedBefore) return result;
+      } else {
+        if (isFailing(run)) result.push(container);
+        if (!health(run.id).started && !passedBefore) return result;
+      }
       continue;
     }
-    if (begun) continue;
-    if (isRunning(last)) return 'running';
-    if (!last || !hasExited(last)) return container;
-    if (last.exitCode !== 0) return spec.restartPolicy === 'Never' ? 'running' : container;
+    if (initialized || (hasExited(run) && run?.exitCode === 0)) continue;
+    if (!isRunning(run) && !(hasExited(run) && spec.restartPolicy === 'Never')) result.push(container);
+    return result;
   }
-  return undefined;
+  for (const container of spec.containers) {
+    const last = runsOf(observed, container.name)[0];
+    // Created but not started: an earlier start was cut off. It is replaced by a new one.
+    const start =
+      !last || (isRunning(last) ? isFailing(last) : !hasExited(last) || shouldRestart(spec, last.exitCode));
+    if (start) result.push(container);
+  }
+  return result;
 }
 
 /** Succeeded or Failed when nothing of the pod will ever run again; undefined before. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { oomScoreAdjust, podCgroup, podLimits } from './cgroups.js';
-import { environment, expand, type Sources } from './env.js';
+import { environment, expand, resourceField, type Sources } from './env.js';
 import { pullPolicy } from './images.js';
 import { parseQuantity, qosClass, specOf } from './pod.js';
 import { aPod } from './testing.js';
+import { memoryVolumeBytes } from './volumes.js';
 
 const withResources = (requests?: Record<string, string>, limits?: Record<string, string>) =>
   aPod({
@@ -61,7 +62,12 @@ test('the environment comes from the pod, its ConfigMaps and Secrets, in order',
       { name: 'ALL', value: '$(P_K) $(IP) $(PW)' },
     ],
   };
-  const facts = { podIp: '10.244.1.5', hostIp: '10.88.0.20', nodeName: 'n' };
+  const facts = {
+    podIp: '10.244.1.5',
+    hostIp: '10.88.0.20',
+    nodeName: 'n',
+    allocatable: { cpu: 2, memory: 2 ** 30 },
+  };
   const result = await environment(pod, container, facts, sources);
   assert.equal(result.get('ALL'), 'v 10.244.1.5 ö');
   assert.equal(result.has('MAYBE'), false);
@@ -77,4 +83,27 @@ test('an image without a tag, or with latest, is always pulled', () => {
     pullPolicy({ name: 'main', image }),
   );
   assert.deepEqual(policies, ['Always', 'Always', 'IfNotPresent', 'Always', 'IfNotPresent']);
+});
+
+test('resources of a container are given in units of the divisor; without a limit it is what the node has', () => {
+  const pod = withResources({ cpu: '250m', memory: '100Ki' }, { memory: '64Mi' });
+  const container = specOf(pod).containers[0]!;
+  const field = (resource: string, divisor?: string): string =>
+    resourceField(
+      pod,
+      container,
+      { resource, ...(divisor ? { divisor } : {}) },
+      { allocatable: { cpu: 2, memory: 2 ** 30 } },
+    );
+  assert.equal(field('limits.memory', '1Mi'), '64');
+  assert.equal(field('requests.cpu'), '1');
+  assert.equal(field('requests.cpu', '1m'), '250');
+  assert.equal(field('limits.cpu'), '2');
+});
+
+test('a volume in memory is as large as its limit, the limit of the pod, or the node', () => {
+  const limited = withResources(undefined, { memory: '64Mi' });
+  assert.equal(memoryVolumeBytes(aPod(), '1Mi', 2 ** 30), 2 ** 20);
+  assert.equal(memoryVolumeBytes(limited, '1Gi', 2 ** 30), 2 ** 26);
+  assert.equal(memoryVolumeBytes(aPod(), undefined, 2 ** 30), 2 ** 30);
 });

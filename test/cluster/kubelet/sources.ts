@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ResourceClient, type KubeClient } from '../../../common/kube/client.js';
+import { ApiUnreachable } from '../../../common/kube/api-error.js';
 import type { KubeObject } from '../../../common/kube/types.js';
 import type { Data } from './env.js';
 import { namespaceOf, specOf, uidOf, type Pod } from './pod.js';
@@ -24,6 +25,7 @@ export class ApiSources implements VolumeSources {
   readonly #configMaps: ResourceClient<ConfigMap>;
   readonly #secrets: ResourceClient<Secret>;
   readonly #runtimeClasses: ResourceClient<RuntimeClass>;
+  readonly #last = new Map<string, unknown>();
   readonly #tokens = new Map<string, { token: string; renewAt: number }>();
 
   constructor(private readonly kube: KubeClient) {
@@ -39,13 +41,17 @@ export class ApiSources implements VolumeSources {
   }
 
   configMap = async (namespace: string, name: string): Promise<Data | undefined> => {
-    const found = await this.#configMaps.find(name, namespace);
+    const found = await this.#orLast(`configmap/${namespace}/${name}`, () =>
+      this.#configMaps.find(name, namespace),
+    );
     if (!found) return undefined;
     return { ...decode(found.data, 'utf8'), ...decode(found.binaryData, 'base64') };
   };
 
   secret = async (namespace: string, name: string): Promise<Data | undefined> => {
-    const found = await this.#secrets.find(name, namespace);
+    const found = await this.#orLast(`secret/${namespace}/${name}`, () =>
+      this.#secrets.find(name, namespace),
+    );
     return found && decode(found.data, 'base64');
   };
 
@@ -84,7 +90,20 @@ export class ApiSources implements VolumeSources {
 
   /** The handler of a RuntimeClass; undefined when there is no such class. */
   async runtimeHandler(name: string): Promise<string | undefined> {
-    return (await this.#runtimeClasses.find(name))?.handler;
+    const read = () => this.#runtimeClasses.find(name);
+    return (await this.#orLast(`runtimeclass/${name}`, read))?.handler;
+  }
+
+  /** While the API server is away, what was read last time. */
+  async #orLast<T>(key: string, read: () => Promise<T>): Promise<T> {
+    try {
+      const found = await read();
+      this.#last.set(key, found);
+      return found;
+    } catch (error) {
+      if (!(error instanceof ApiUnreachable) || !this.#last.has(key)) throw error;
+      return this.#last.get(key) as T;
+    }
   }
 }
 

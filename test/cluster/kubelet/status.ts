@@ -1,7 +1,4 @@
-import {
-  ContainerState as CriState,
-  type ContainerStatus as CriContainerStatus,
-} from '../../../proto/gen/runtime/v1/cri.js';
+import type { ContainerStatus as CriContainerStatus } from '../../../proto/gen/runtime/v1/cri.js';
 import {
   hasExited,
   isRunning,
@@ -11,7 +8,7 @@ import {
   runsOf,
   type ObservedPod,
 } from './observed.js';
-import { finalPhase } from './plan.js';
+import { finalPhase, isSidecar } from './plan.js';
 import {
   qosClass,
   specOf,
@@ -22,6 +19,7 @@ import {
   type PodCondition,
   type PodStatus,
 } from './pod.js';
+import { healthy, type Health } from './probes/decision.js';
 
 /** Why a container is not running that should be: the reason and message of its waiting state. */
 export interface Waiting {
@@ -38,12 +36,15 @@ export interface StatusInput {
   terminationMessages: ReadonlyMap<string, string>;
   hostIp: string;
   now: Date;
+  /** What the probes say of a run; without, every running container is ready. */
+  health?: (containerId: string) => Health;
 }
 
 /** Kubernetes' form of a time: seconds, UTC. */
 export const timestamp = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
-const ownConditions = new Set([
+/** The conditions that the kubelet writes; all others belong to somebody else. */
+export const ownConditions = new Set([
   'PodReadyToStartContainers',
   'Initialized',
   'Ready',
@@ -66,6 +67,15 @@ export function podStatus(input: StatusInput): PodStatus {
   const phase = podPhase(pod, observed, containerStatuses, initContainerStatuses);
   const sandbox = readySandbox(observed);
   const ips = podIps(input);
+  // A sidecar counts as one of the containers.
+  const sidecars = (spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
+  const unready = [
+    ...initContainerStatuses.filter(({ name }) => sidecars.includes(name)),
+    ...containerStatuses,
+  ].flatMap((status) => (status.ready ? [] : [status.name]));
+  const uninitialized = initContainerStatuses.flatMap((status) =>
+    isInitialized(status) ? [] : [status.name],
+  );
   return {
     ...(pod.metadata.generation ? { observedGeneration: pod.metadata.generation } : {}),
     phase,
@@ -74,11 +84,11 @@ export function podStatus(input: StatusInput): PodStatus {
       now,
       {
         PodReadyToStartContainers: sandbox !== undefined,
-        Initialized: initContainerStatuses.every(isInitialized),
-        ContainersReady: containerStatuses.every((status) => status.ready),
+        Initialized: uninitialized.length === 0,
+        ContainersReady: unready.length === 0,
         PodScheduled: true,
       },
-      phase,
+      { phase, unready, uninitialized },
     ),
     hostIP: input.hostIp,
     hostIPs: [{ ip: input.hostIp }],
@@ -122,39 +132,49 @@ function podPhase(
 
 const isInitialized = (status: ContainerStatus): boolean =>
   status.state?.terminated?.exitCode === 0 ||
-  (status.state?.running !== undefined && status.started === true && status.ready);
+  (status.state?.running !== undefined && status.started === true);
 
 function conditions(
   pod: Pod,
   now: Date,
   truths: Record<'PodReadyToStartContainers' | 'Initialized' | 'ContainersReady' | 'PodScheduled', boolean>,
-  phase: string,
+  { phase, unready, uninitialized }: { phase: string; unready: string[]; uninitialized: string[] },
 ): PodCondition[] {
   const before = pod.status?.conditions ?? [];
-  const gates = (specOf(pod).readinessGates ?? []).every(({ conditionType }) =>
-    before.some((condition) => condition.type === conditionType && condition.status === 'True'),
-  );
+  const closedGates = (specOf(pod).readinessGates ?? []).flatMap(({ conditionType }) => {
+    const gate = before.find((condition) => condition.type === conditionType);
+    if (gate?.status === 'True') return [];
+    return gate
+      ? [`the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`]
+      : [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`];
+  });
   const ended = phase === 'Succeeded' ? 'PodCompleted' : phase === 'Failed' ? 'PodFailed' : undefined;
   const notReady = ended ?? 'ContainersNotReady';
-  const list: [string, boolean, string | undefined][] = [
-    ['PodReadyToStartContainers', truths.PodReadyToStartContainers, undefined],
-    ['Initialized', truths.Initialized, truths.Initialized ? undefined : 'ContainersNotInitialized'],
+  const why = ended ? '' : `containers with unready status: [${unready.join(' ')}]`;
+  // Type, truth, and for what is not true the reason and message.
+  const list: [string, boolean, string?, string?][] = [
+    ['PodReadyToStartContainers', truths.PodReadyToStartContainers],
     [
-      'Ready',
-      truths.ContainersReady && gates,
-      truths.ContainersReady ? (gates ? undefined : 'ReadinessGatesNotReady') : notReady,
+      'Initialized',
+      truths.Initialized,
+      'ContainersNotInitialized',
+      `containers with incomplete status: [${uninitialized.join(' ')}]`,
     ],
-    ['ContainersReady', truths.ContainersReady, truths.ContainersReady ? undefined : notReady],
-    ['PodScheduled', true, undefined],
+    truths.ContainersReady
+      ? ['Ready', closedGates.length === 0, 'ReadinessGatesNotReady', closedGates.join(', ')]
+      : ['Ready', false, notReady, why],
+    ['ContainersReady', truths.ContainersReady, notReady, why],
+    ['PodScheduled', true],
   ];
-  const own = list.map(([type, truth, reason]): PodCondition => {
+  const own = list.map(([type, truth, reason, message]): PodCondition => {
     const status = truth ? 'True' : 'False';
     const old = before.find((condition) => condition.type === type);
     return {
       type,
       status,
       ...(pod.metadata.generation ? { observedGeneration: pod.metadata.generation } : {}),
-      ...(reason ? { reason } : {}),
+      ...(!truth && reason ? { reason } : {}),
+      ...(!truth && message ? { message } : {}),
       lastTransitionTime:
         old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : timestamp(now),
     };
@@ -197,17 +217,17 @@ function containerStatus(
     }
   }
   const running = state.running !== undefined;
+  const health = running && last ? (input.health ?? (() => healthy))(last.id) : undefined;
   return {
     name: container.name,
     state,
     lastState: lastState ?? {},
-    // Probes are not run here: a container is ready as soon as it runs, an init container when it has done its work.
+    // An init container is ready when it has done its work.
     ready:
-      running ||
-      (initialReason === 'PodInitializing' &&
-        isInitOf(input.pod, container) &&
-        state.terminated?.exitCode === 0),
-    started: running,
+      isInitOf(input.pod, container) && !isSidecar(container)
+        ? state.terminated?.exitCode === 0
+        : (health?.ready ?? false),
+    started: health?.started ?? false,
     restartCount: last ? restartCountOf(last) : (old?.restartCount ?? 0),
     image: last?.image?.userSpecifiedImage || last?.image?.image || container.image || '',
     imageID: last?.imageRef ?? old?.imageID ?? '',
@@ -240,6 +260,3 @@ function terminatedState(
     containerID: `containerd://${run.id}`,
   };
 }
-
-export const isCreated = (run: CriContainerStatus | undefined): boolean =>
-  run?.state === CriState.CONTAINER_CREATED;

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { must } from '../run.js';
+import { podLimits } from './cgroups.js';
 import { ConfigError, podField, resourceField, type PodFacts, type Sources } from './env.js';
 import { namespaceOf, parseQuantity, specOf, uidOf, type Pod, type VolumeSpec } from './pod.js';
 
@@ -71,7 +72,7 @@ async function mountVolume(
   sources: VolumeSources,
 ): Promise<string> {
   if (volume.hostPath) return hostPath(volume.hostPath);
-  if (volume.emptyDir) return emptyDir(pod, volume.name, volume.emptyDir);
+  if (volume.emptyDir) return emptyDir(pod, volume.name, volume.emptyDir, facts.allocatable.memory);
   const fsGroup = specOf(pod).securityContext?.fsGroup;
   for (const plugin of ['configMap', 'secret', 'projected', 'downwardAPI'] as const) {
     if (!volume[plugin]) continue;
@@ -102,17 +103,28 @@ function hostPath({ path, type }: NonNullable<VolumeSpec['hostPath']>): string {
   return path;
 }
 
+/** Size of a volume in memory: the least of its own limit, the pod's memory limit and what the node has. */
+export function memoryVolumeBytes(
+  pod: Pod,
+  sizeLimit: string | number | undefined,
+  nodeMemory: number,
+): number {
+  const limits = [podLimits(pod).memory, parseQuantity(sizeLimit ?? '0'), nodeMemory];
+  return Math.min(...limits.filter((bytes) => bytes > 0));
+}
+
 async function emptyDir(
   pod: Pod,
   name: string,
   { medium, sizeLimit }: NonNullable<VolumeSpec['emptyDir']>,
+  nodeMemory: number,
 ): Promise<string> {
   const folder = volumeFolder(pod, 'emptyDir', name);
   const fresh = !existsSync(folder);
   mkdirSync(folder, { recursive: true });
   if (medium === 'Memory' && !isMountPoint(folder)) {
-    const size = sizeLimit ? `,size=${parseQuantity(sizeLimit)}` : '';
-    await must('mount', ['-t', 'tmpfs', '-o', `mode=1777${size}`, 'tmpfs', folder]);
+    const size = memoryVolumeBytes(pod, sizeLimit, nodeMemory);
+    await must('mount', ['-t', 'tmpfs', '-o', `mode=1777,size=${size}`, 'tmpfs', folder]);
   } else if (!fresh) {
     return folder;
   }
@@ -162,7 +174,7 @@ async function contents(
       const text = item.fieldRef
         ? podField(pod, item.fieldRef.fieldPath, facts)
         : item.resourceFieldRef && container
-          ? resourceField(pod, container, item.resourceFieldRef)
+          ? resourceField(pod, container, item.resourceFieldRef, facts)
           : '';
       files.set(item.path, { content: Buffer.from(text), mode: item.mode ?? defaultMode });
     }

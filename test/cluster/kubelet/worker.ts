@@ -1,20 +1,24 @@
 import { rmSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../common/errors.js';
-import { ApiError } from '../../../common/kube/api-error.js';
+import { ApiError, ApiUnreachable } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
 import type { Cri } from '../cri.js';
 import type { Backoff } from './backoff.js';
 import { createPodCgroup, removePodCgroup } from './cgroups.js';
 import type { PodFacts } from './env.js';
 import type { EventRecorder } from './events.js';
-import { killContainers, startContainer } from './container-actions.js';
+import { endContainer, killContainers, startContainer } from './container-actions.js';
 import { isRunning, observePod, readySandbox, type ObservedPod } from './observed.js';
-import { backoffKey, plan, type BackingOff } from './plan.js';
+import { backoffKey, plan, type BackingOff, type ContainerKill, type ContainerStart } from './plan.js';
 import { deletionGrace, namespaceOf, podKey, specOf, uidOf, type Pod } from './pod.js';
+import { attempt } from './probes/attempt.js';
+import { Prober } from './probes/prober.js';
 import { logDirectory, sandboxConfig } from './sandbox-config.js';
 import type { ApiSources } from './sources.js';
 import { podStatus, type Waiting } from './status.js';
+import { StatusWriter } from './status-writer.js';
 import { terminationMessages } from './termination-message.js';
 import { mountVolumes, removePodDir } from './volumes.js';
 
@@ -50,7 +54,8 @@ export class PodWorker {
   #volumes = new Map<string, string>();
   #mountedAt = 0;
   readonly #waiting = new Map<string, Waiting>();
-  #lastStatus = '';
+  readonly #status: StatusWriter;
+  readonly #prober: Prober;
   readonly done: Promise<void>;
 
   constructor(
@@ -58,6 +63,13 @@ export class PodWorker {
     private readonly node: NodeContext,
   ) {
     this.#pod = pod;
+    this.#status = new StatusWriter(node.kube, node.log);
+    this.#prober = new Prober({
+      attempt: (probe, target) => attempt(node.cri, probe, target),
+      onEvent: (container, message) =>
+        node.events.record(this.#pod, 'Warning', 'Unhealthy', message, container),
+      onChange: () => this.wake(),
+    });
     this.done = this.#run();
   }
 
@@ -70,6 +82,8 @@ export class PodWorker {
   update(pod: Pod, removed = false): void {
     this.#pod = pod;
     this.#removed ||= removed;
+    if (removed) this.#status.stop();
+    this.#status.heard(pod.status);
     // A start that waits, perhaps for minutes, must not keep a pod from ending.
     if (this.#ending()) this.#abort.abort(new Error('the pod is being deleted'));
     this.wake();
@@ -119,65 +133,117 @@ export class PodWorker {
     }
     let observed = await observePod(this.node.cri, uidOf(pod));
     const backingOff: BackingOff = new Map();
-    const next = plan(pod, observed, this.node.backoff, backingOff);
+    this.#prober.follow(pod, observed, this.#facts(readySandbox(observed)?.network?.ip ?? '').podIp);
+    const next = plan(pod, observed, this.node.backoff, backingOff, (id) => this.#prober.health(id));
     this.#noteBackoff(observed, backingOff);
     switch (next.do) {
       case 'create sandbox':
         if (next.killFirst) await this.#clearOldSandbox(observed);
-        await this.#report(observed);
+        this.#report(observed);
         if (!(await this.#createSandbox(next.attempt))) return retryMs;
         return 0;
-      case 'start containers': {
-        const sandbox = readySandbox(observed);
-        if (!sandbox) return 0;
-        await this.#mount(sandbox.network?.ip ?? '');
-        let wakeInMs = next.wakeInMs;
-        for (const start of next.containers) {
-          const result = await startContainer(this.node, {
-            pod,
-            container: start.spec,
-            restartCount: start.restartCount,
-            sandbox,
-            config: sandboxConfig(pod, sandbox.metadata?.attempt ?? 0),
-            facts: this.#facts(sandbox.network?.ip ?? ''),
-            volumes: this.#volumes,
-            observed,
-            signal: this.#abort.signal,
-          });
-          if (this.#ending()) return 0;
-          if (result) {
-            this.#waiting.set(start.spec.name, result.waiting);
-            wakeInMs = Math.min(wakeInMs ?? result.retryInMs, result.retryInMs);
-          } else {
-            this.#waiting.delete(start.spec.name);
-          }
+      case 'change containers': {
+        if (next.kill.length > 0) {
+          await this.#killUnhealthy(next.kill, observed);
+          observed = await observePod(this.node.cri, uidOf(pod));
         }
+        const retryInMs = await this.#startContainers(next.start, observed, next.kill.length > 0);
         observed = await observePod(this.node.cri, uidOf(pod));
-        await this.#report(observed);
-        return wakeInMs;
+        this.#prober.follow(pod, observed, this.#facts(readySandbox(observed)?.network?.ip ?? '').podIp);
+        this.#report(observed);
+        return Math.min(next.wakeInMs ?? resyncMs, retryInMs ?? resyncMs);
       }
       case 'finish':
-        await this.#report(observed);
+        this.#prober.stop();
+        await killContainers(this.node, pod, observed, this.#grace());
+        observed = await observePod(this.node.cri, uidOf(pod));
+        this.#report(observed);
         await this.#stopSandboxes(observed);
         return undefined;
       case 'wait': {
         const sandbox = readySandbox(observed);
-        if (Date.now() - this.#mountedAt > resyncMs) await this.#mount(sandbox?.network?.ip ?? '');
-        await this.#report(observed);
+        if (Date.now() - this.#mountedAt > resyncMs) await this.#refresh(sandbox?.network?.ip ?? '');
+        this.#report(observed);
         return next.wakeInMs;
       }
     }
   }
 
+  async #killUnhealthy(kills: readonly ContainerKill[], observed: ObservedPod): Promise<void> {
+    const podIp = readySandbox(observed)?.network?.ip ?? '';
+    await Promise.all(
+      kills.map(({ spec, run, message, graceSeconds }) =>
+        endContainer(this.node, {
+          pod: this.#pod,
+          run,
+          container: spec,
+          podIp,
+          message,
+          graceSeconds: Math.max(2, graceSeconds ?? this.#grace()),
+        }),
+      ),
+    );
+  }
+
+  /** Starts one after the other; answers the milliseconds after which a failed start is worth another try. */
+  async #startContainers(
+    starts: readonly ContainerStart[],
+    observed: ObservedPod,
+    afterKill: boolean,
+  ): Promise<number | undefined> {
+    const pod = this.#pod;
+    const sandbox = readySandbox(observed);
+    if (!sandbox) return 0;
+    const podIp = sandbox.network?.ip ?? '';
+    await this.#refresh(podIp);
+    // A kubelet that ended a container in order to restart it does restart it, also when the pod was deleted meanwhile
+    // (seen on a real one); all other starts are given up.
+    const signal = afterKill ? new AbortController().signal : this.#abort.signal;
+    let wakeInMs: number | undefined;
+    for (const { spec, restartCount } of starts) {
+      const failure = await startContainer(this.node, {
+        pod,
+        container: spec,
+        restartCount,
+        sandbox,
+        config: sandboxConfig(pod, sandbox.metadata?.attempt ?? 0),
+        facts: this.#facts(podIp),
+        volumes: this.#volumes,
+        observed,
+        signal,
+      });
+      if (this.#ending()) return 0;
+      if (failure) {
+        this.#waiting.set(spec.name, failure.waiting);
+        wakeInMs = Math.min(wakeInMs ?? failure.retryInMs, failure.retryInMs);
+      } else {
+        this.#waiting.delete(spec.name);
+      }
+    }
+    return wakeInMs;
+  }
+
   #facts(podIp: string): PodFacts {
-    const { hostIp, nodeName } = this.node;
-    return { podIp: specOf(this.#pod).hostNetwork ? hostIp : podIp, hostIp, nodeName };
+    const { hostIp, nodeName, memoryCapacity } = this.node;
+    const allocatable = { cpu: cpus().length, memory: memoryCapacity };
+    return { podIp: specOf(this.#pod).hostNetwork ? hostIp : podIp, hostIp, nodeName, allocatable };
   }
 
   /** Volumes are made before the sandbox, which is when their absence is found out, and refreshed afterwards. */
   async #mount(podIp: string): Promise<void> {
     this.#volumes = await mountVolumes(this.#pod, this.#facts(podIp), this.node.sources);
     this.#mountedAt = Date.now();
+  }
+
+  /** As #mount, but what is mounted already will do while the API server is away. */
+  async #refresh(podIp: string): Promise<void> {
+    try {
+      await this.#mount(podIp);
+    } catch (error) {
+      if (this.#mountedAt === 0 || !(error instanceof ApiUnreachable)) throw error;
+      this.node.log(`${podKey(this.#pod)}: volumes are not refreshed: ${messageOf(error)}`);
+      this.#mountedAt = Date.now();
+    }
   }
 
   async #createSandbox(attempt: number): Promise<boolean> {
@@ -242,7 +308,7 @@ export class PodWorker {
             'Warning',
             'BackOff',
             `Back-off ${what.replace('container=', 'container ').replace('pod=', 'in pod ')}`,
-            name,
+            container,
           );
         }
         this.#waiting.set(name, { reason: 'CrashLoopBackOff', message: `back-off ${nice} ${what}` });
@@ -262,13 +328,17 @@ export class PodWorker {
   async #terminate(): Promise<boolean> {
     const pod = this.#pod;
     const uid = uidOf(pod);
+    this.#prober.stop();
     let observed = await observePod(this.node.cri, uid);
     await killContainers(this.node, pod, observed, this.#grace());
     observed = await observePod(this.node.cri, uid);
     if (observed.containers.some(isRunning)) return false;
     await this.#stopSandboxes(observed);
     this.#waiting.clear();
-    if (!this.#removed) await this.#report(observed);
+    if (!this.#removed) {
+      this.#report(observed);
+      await this.#status.flushed();
+    }
     await removePodDir(uid);
     for (const { id } of observed.sandboxes)
       await this.node.cri.runtime.removePodSandbox({ podSandboxId: id });
@@ -293,34 +363,18 @@ export class PodWorker {
     }
   }
 
-  /** Writes the pod's status when it differs from what was written last. */
-  async #report(observed: ObservedPod): Promise<void> {
-    const pod = this.#pod;
+  /** Has the pod's status written when it differs from what was written last. */
+  #report(observed: ObservedPod): void {
     const status = podStatus({
-      pod,
+      pod: this.#status.basis(this.#pod),
       observed,
       waiting: this.#waiting,
       terminationMessages: terminationMessages(observed),
       hostIp: this.node.hostIp,
       now: new Date(),
+      health: (id) => this.#prober.health(id),
     });
-    const text = JSON.stringify(status);
-    if (text === this.#lastStatus) return;
-    try {
-      const written = await this.node.kube.pods.patch(
-        pod.metadata.name,
-        namespaceOf(pod),
-        // The UID keeps a namesake from getting this pod's status.
-        { metadata: { uid: uidOf(pod) }, status },
-        { subresource: 'status' },
-      );
-      this.#lastStatus = text;
-      // What the watch will bring in a moment: times of conditions are carried on from it.
-      if (this.#pod === pod) this.#pod = written;
-    } catch (error) {
-      if (error instanceof ApiError && (error.isNotFound || error.isConflict)) return;
-      throw error;
-    }
+    this.#status.write(this.#pod, status);
   }
 }
 

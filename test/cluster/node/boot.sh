@@ -72,6 +72,8 @@ mount -t mqueue mqueue "$root/dev/mqueue"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mkdir -p "$root/run/lock" "$root/run/lpm-node"
+# The kernel's own is the machine's, and does not change when the node boots.
+cat /proc/sys/kernel/random/uuid >"$root/run/lpm-node/boot-id"
 
 printf '%s\n' "$BINDS" | while IFS="$(printf '\t')" read -r from to mode; do
   [ -n "$from" ] || continue

@@ -6,6 +6,7 @@ import { isRunning, type ProcessRecord } from '../processes.js';
 import type { RunResult } from '../run.js';
 import { cgroupDirs } from './cgroups.js';
 import { serviceScript } from './config.js';
+import type { NodeLink } from './network.js';
 
 /** What is known of a running node from its directory alone. */
 export interface NodeRecord {
@@ -14,6 +15,21 @@ export interface NodeRecord {
   root: string;
   logDir: string;
   init: ProcessRecord;
+  /** What is needed to start it again as it is. */
+  boot: BootRecord;
+}
+
+export interface BootRecord {
+  binds: readonly Bind[];
+  network?: { lab: ProcessRecord; link: NodeLink };
+}
+
+export interface Bind {
+  /** File or folder on this machine. */
+  from: string;
+  /** Absolute path in the node; made when it is not there. */
+  to: string;
+  mode: 'ro' | 'rw';
 }
 
 export interface NodeHandle {
@@ -38,6 +54,12 @@ export interface NodeHandle {
   /** Starts a service that was not known at the node's start, or starts a downed one again. */
   startService(name: string, command: readonly string[]): Promise<void>;
   importImage(archive: string, reference?: string): Promise<void>;
+  /**
+   * As if the power had failed: every process is killed, and the node starts again from its disks. What lay in memory
+   * (/run, /tmp, volumes of medium Memory) is gone, the services come up by themselves. Paths that were asked for
+   * before, `criSocket` too, are to be asked for again. Resolves when containerd serves.
+   */
+  reboot(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -67,8 +89,12 @@ export function enter(dir: string, name: string, leaf: string): string {
     .join(' && ');
 }
 
-/** A node that runs, known by its record. */
-export function handle(dir: string, record: NodeRecord, stop: () => Promise<void>): NodeHandle {
+/** A node that runs, known by its record, which `reboot` brings up to date. */
+export function handle(
+  dir: string,
+  record: NodeRecord,
+  { stop, reboot }: { stop: () => Promise<void>; reboot: (node: NodeHandle) => Promise<void> },
+): NodeHandle {
   const inside = (path: string): string => `/proc/${record.init.pid}/root${path}`;
 
   const start = (argv: readonly string[], stdio: StdioOptions = 'pipe'): ChildProcess => {
@@ -115,13 +141,17 @@ export function handle(dir: string, record: NodeRecord, stop: () => Promise<void
     return stdout;
   };
 
-  return {
+  const node: NodeHandle = {
     name: record.name,
     dir,
     podCidr: record.podCidr,
     logDir: record.logDir,
-    init: record.init,
-    criSocket: inside('/run/containerd/containerd.sock'),
+    get init() {
+      return record.init;
+    },
+    get criSocket() {
+      return inside('/run/containerd/containerd.sock');
+    },
     path: inside,
     running: () => isRunning(record.init),
     exec,
@@ -145,6 +175,8 @@ export function handle(dir: string, record: NodeRecord, stop: () => Promise<void
         stdinFile: archive,
       });
     },
+    reboot: () => reboot(node),
     stop,
   };
+  return node;
 }

@@ -31,7 +31,16 @@ import { nodeRoot, type Say } from '../node-root.js';
 import { shortHash } from '../paths.js';
 import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
 import { createCgroups, destroyCgroups, hierarchies } from './cgroups.js';
-import { enter, group, handle, topGroup, type NodeHandle, type NodeRecord } from './handle.js';
+import {
+  enter,
+  group,
+  handle,
+  topGroup,
+  type Bind,
+  type BootRecord,
+  type NodeHandle,
+  type NodeRecord,
+} from './handle.js';
 import { cniConfig, containerdConfig, hostsFile, serviceScript, type NodeConfig } from './config.js';
 import { connectNode, type NodeLink } from './network.js';
 import {
@@ -42,15 +51,7 @@ import {
   nodeBinary,
 } from './programs.js';
 
-export type { ExecOptions, NodeHandle } from './handle.js';
-
-export interface Bind {
-  /** File or folder on this machine. */
-  from: string;
-  /** Absolute path in the node; made when it is not there. */
-  to: string;
-  mode: 'ro' | 'rw';
-}
+export type { Bind, ExecOptions, NodeHandle } from './handle.js';
 
 export interface NodeOptions {
   /** Folder of this node alone; everything it writes lies there. Its cgroup's name is derived from it. */
@@ -92,11 +93,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   if (process.getuid?.() !== 0) throw new Error('A node needs root: namespaces, mounts and cgroups.');
   const say = options.say ?? (() => {});
   const dir = resolve(options.dir);
-  if (/[\s:,\\]/.test(dir)) {
-    throw new Error(
-      `The directory ${dir} cannot hold a node: overlay mounts want no spaces, colons or commas.`,
-    );
-  }
+  refuseDirectory(dir);
   const root = await nodeRoot(say);
   const images = options.images ?? (await testImages(root));
   await endNode(dir);
@@ -127,11 +124,11 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   if (help) await installSysResourceHelp(upper, say);
   await options.prepare?.(upper);
 
-  const init = await boot(dir, options.name, root, binds, logDir);
-  const record: NodeRecord = { name: options.name, podCidr: config.podCidr, root, logDir, init };
-  const node = handle(dir, record, () => stopNode(dir));
+  const bootRecord: BootRecord = { binds, ...(options.network ? { network: options.network } : {}) };
+  const before = { name: options.name, podCidr: config.podCidr, root, logDir, boot: bootRecord };
   try {
-    if (options.network) await connectNode(root, options.network.lab, init, options.network.link);
+    const record: NodeRecord = { ...before, init: await boot(dir, before) };
+    const node = recorded(dir, record);
     await waitForContainerd(node);
     for (const image of images) await node.importImage(image.archive, image.reference);
     // Only now: a node whose start was cut off is not taken for a ready one.
@@ -143,23 +140,36 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   }
 }
 
+/** @throws when no node can lie in a directory of that name. */
+export function refuseDirectory(dir: string): void {
+  if (/[\s:,\\]/.test(dir)) {
+    throw new Error(
+      `The directory ${dir} cannot hold a node: overlay mounts want no spaces, colons or commas.`,
+    );
+  }
+}
+
 /** One node in a temporary directory (or `dir`) with containerd alone. See the top of this file. */
 export async function startSingleNode(options: Partial<NodeOptions> = {}): Promise<NodeHandle> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'lpm-node-'));
-  const node = await startNode({ name: 'node', ...options, dir });
-  return {
-    ...node,
-    stop: async () => {
-      await node.stop();
-      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
-    },
-  };
+  // stop() removes the directory, whose name was made for this node alone.
+  return startNode({ name: 'node', ...options, dir });
 }
 
 /** The node that was started in this directory, by this process or another; undefined when none runs there. */
 export function openNode(dir: string): NodeHandle | undefined {
   const record = readRecord(resolve(dir));
-  return record && isRunning(record.init) ? handle(resolve(dir), record, () => stopNode(dir)) : undefined;
+  return record && isRunning(record.init) ? recorded(resolve(dir), record) : undefined;
+}
+
+const recorded = (dir: string, record: NodeRecord): NodeHandle =>
+  handle(dir, record, { stop: () => stopNode(dir), reboot: (node) => reboot(dir, record, node) });
+
+async function reboot(dir: string, record: NodeRecord, node: NodeHandle): Promise<void> {
+  await endNode(dir);
+  record.init = await boot(dir, record);
+  await waitForContainerd(node);
+  writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
 }
 
 /** Ends whatever still runs of a node in this directory, and removes the directory. */
@@ -205,12 +215,10 @@ function writeConfiguration(
   }
 }
 
+/** Starts process 1 of a node and connects it; answers the process. */
 async function boot(
   dir: string,
-  name: string,
-  root: string,
-  binds: readonly Bind[],
-  logDir: string,
+  { name, root, logDir, boot: { binds, network } }: Omit<NodeRecord, 'init'>,
 ): Promise<ProcessRecord> {
   createCgroups(group(dir, name));
   const logFile = join(logDir, 'init.log');
@@ -240,7 +248,9 @@ async function boot(
   child.on('exit', () => (ended = true));
   while (!existsSync(pidFile) && !ended && Date.now() < deadline) await delay(5);
   if (!existsSync(pidFile)) throw new Error(`The node ${name} did not start: ${tail(logFile)}`);
-  return recordProcess(Number(readFileSync(pidFile, 'utf8')));
+  const init = recordProcess(Number(readFileSync(pidFile, 'utf8')));
+  if (network) await connectNode(root, network.lab, init, network.link);
+  return init;
 }
 
 async function waitForContainerd(node: NodeHandle): Promise<void> {
