@@ -104,6 +104,9 @@ at_pre_resume() {
   ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" && sync "$LPM_CONTAINER" && return
   echo "not executed: another attempt has executed, or the mark could not be written"
   kill -9 "$CRTOOLS_INIT_PID"
+  # A signal takes its time. Init is a zombie only when every other process of its namespace is gone (pid_namespaces(7)), and
+  # as long as this script does not return, CRIU resumes none of them.
+  while process "$CRTOOLS_INIT_PID" && case $p_state in [ZXx]) false ;; esac; do sleep 0.01; done
   exit 1
 }
 
