@@ -37,6 +37,9 @@ import { assignVolumes, findEmptyDirs, sharedMemoryOf, type EmptyDir } from './v
 /** Room that a dump needs beside the memory itself (CRIU's other images, layers and volumes are usually small). */
 const SPARE_BYTES = 64 * 1024 * 1024;
 
+/** When the artifacts of a migration, should they still be there, are brought to the disk. */
+const LATE_SYNC_MS = 60_000;
+
 interface CheckedRequest {
   checkpointUid: string;
   pod: CheckedPod;
@@ -97,7 +100,7 @@ export class Checkpoints {
   async cancelFor(podUid: string): Promise<void> {
     for (const { pod, operation } of this.running.values()) {
       if (pod.uid !== podUid) continue;
-      operation.canceled = true;
+      operation.cancel();
       await operation.done.catch(() => {});
     }
   }
@@ -250,8 +253,9 @@ async function checkpoint(
       files,
     });
     // A migration does not wait for the disk: until the commit the frozen process itself is there, and a crash of the node
-    // takes that away with the unwritten pages. The sync still runs, for whoever keeps the checkpoint.
-    if (!request.thawAfter) void syncFileSystem(state.artifactsRoot);
+    // takes that away with the unwritten pages. Nor is the transfer made to share the disk with a sync of files that are
+    // usually discarded seconds later; what is kept longer is synced then.
+    if (!request.thawAfter) setTimeout(() => void syncFileSystem(state.artifactsRoot), LATE_SYNC_MS).unref();
     context.metrics.add('lpm_agent_source_frozen_seconds_sum', '', (Date.now() - frozenAt.getTime()) / 1000);
     context.metrics.add('lpm_agent_source_frozen_seconds_count');
     log.info('checkpointed', { bytes: result.totalBytes, frozen_ms: Date.now() - frozenAt.getTime() });

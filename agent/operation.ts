@@ -5,18 +5,25 @@ import { Progress, Step } from '../proto/gen/lpm/v1/agent.js';
  */
 export class Operation<Result> {
   readonly done: Promise<Result>;
-  /** Set by whoever wants it undone; the work looks at it between its steps. */
-  canceled = false;
-  settled = false;
+  private readonly abort = new AbortController();
   private readonly latest = new Map<string, Progress>();
   private readonly watchers = new Set<(progress: Progress) => void>();
 
   constructor(work: (operation: Operation<Result>) => Promise<Result>) {
-    this.done = work(this).finally(() => {
-      this.settled = true;
-    });
+    this.done = work(this);
     // Whoever watches gets the error; nobody watching is no reason to end the agent.
     this.done.catch(() => {});
+  }
+
+  /** For whoever wants it undone; the work looks at `canceled` between its steps, or listens to `signal`. */
+  cancel(): void {
+    this.abort.abort();
+  }
+  get canceled(): boolean {
+    return this.abort.signal.aborted;
+  }
+  get signal(): AbortSignal {
+    return this.abort.signal;
   }
 
   report(step: Step, containerName = '', bytesDone = 0, bytesTotal = 0): void {

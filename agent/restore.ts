@@ -69,9 +69,11 @@ export class Restores {
     return operation;
   }
 
-  /** Lets the operation of a pod whose claim was revoked come to its end. */
-  async settleFor(podUid: string): Promise<void> {
-    await this.running.get(podUid)?.operation.done.catch(() => {});
+  /** Ends the operation of a pod whose claim was revoked. */
+  async cancelFor(podUid: string): Promise<void> {
+    const operation = this.running.get(podUid)?.operation;
+    operation?.cancel();
+    await operation?.done.catch(() => {});
   }
 }
 
@@ -133,7 +135,7 @@ async function restore(
       const step = nextStep(claim, container);
       switch (step) {
         case 'revoked':
-          throw new LpmError('Revoked', `The restore of pod ${pod.name} was taken back by ${by}.`);
+          throw revokedBy(pod, by);
         case 'failed':
         case 'lost':
           throw failureOf(pod, container);
@@ -164,8 +166,11 @@ async function restore(
       }
     }
   } catch (error) {
-    log.error('the restore failed', { error });
-    throw error;
+    // What went wrong after a revocation, went wrong because of it.
+    const { claim, by } = readClaim(podDir);
+    const cause = claim === Claim.CLAIM_REVOKED ? revokedBy(pod, by) : error;
+    log.error('the restore failed', { error: cause });
+    throw cause;
   } finally {
     noteChange.close();
   }
@@ -215,6 +220,7 @@ async function arrive(
       request.pod.uid,
       tls.clientCredentials(),
       throttled((bytes) => operation.report(Step.STEP_TRANSFER, '', bytes)),
+      operation.signal,
     ),
   );
   operation.report(Step.STEP_STAGE);
@@ -235,6 +241,9 @@ function throttled(report: (bytes: number) => void, everyMs = 200): (bytes: numb
     report(bytes);
   };
 }
+
+const revokedBy = (pod: CheckedPod, by: string): LpmError =>
+  new LpmError('Revoked', `The restore of pod ${pod.name} was taken back by ${by}.`);
 
 function failureOf(pod: CheckedPod, container: TargetContainer): LpmError {
   const { failure, name } = container;

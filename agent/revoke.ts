@@ -49,8 +49,9 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
  */
 async function endLeftovers(context: Context, podUid: string, end: number): Promise<void> {
   const names = new Set(observePod(context.state, podUid).map(({ name }) => name));
+  if (names.size === 0) return;
   const podCgroup = await findPodCgroup(context.host, context.cri, context.runtimeRoots, podUid);
-  if (!podCgroup || names.size === 0) return;
+  if (!podCgroup) return;
   for (;;) {
     const cgroups = await containerCgroups(context, podUid, podCgroup);
     const left = cgroups

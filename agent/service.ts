@@ -142,7 +142,7 @@ export function agentService(
     revoke: unary('revoke', async ({ podUid, restoreUid }) => {
       checkUid(podUid, 'pod UID');
       const { claim } = await revoke(context, podUid, checkUid(restoreUid, 'restore UID'));
-      if (claim === Claim.CLAIM_REVOKED) await restores.settleFor(podUid);
+      if (claim === Claim.CLAIM_REVOKED) await restores.cancelFor(podUid);
       return { claim };
     }),
 

@@ -21,12 +21,13 @@ export async function fetchArtifacts(
   podUid: string,
   credentials: ChannelCredentials,
   onBytes: (bytes: number) => void,
+  signal: AbortSignal,
 ): Promise<ArtifactFile[]> {
   const incoming = join(context.state.pod(podUid), 'incoming');
   rmSync(incoming, { recursive: true, force: true });
   mkdirSync(incoming, { recursive: true, mode: 0o700 });
   if (!source) return linkArtifacts(context, checkpointUid, incoming);
-  const files = await pullArtifacts(credentials, source, incoming, onBytes);
+  const files = await pullArtifacts(credentials, source, incoming, onBytes, signal);
   context.metrics.add(
     'lpm_agent_bytes_received_total',
     '',

@@ -1,5 +1,4 @@
 import { createHash, type Hash } from 'node:crypto';
-import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { link, copyFile, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -18,6 +17,8 @@ import { fromServiceError } from './rpc-errors.js';
 
 /** One message's worth of file contents (PullArtifactsResponse.data). */
 const CHUNK_BYTES = 256 * 1024;
+/** As much of what was read may wait in the sender to be written to the connection. */
+const IN_FLIGHT_BYTES = 4 * 1024 * 1024;
 /** HTTP/2 window of the pulling side: as much may be on its way unread (grpc-js sets it for clients only). */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -41,15 +42,22 @@ export async function sendArtifacts(
     );
   }
   let gone = false;
-  const left = new Promise<void>((resolve) =>
-    call.once('cancelled', () => {
-      gone = true;
-      resolve();
-    }),
-  );
+  let waiting = 0;
+  let wake = (): void => {};
+  call.once('cancelled', () => {
+    gone = true;
+    wake();
+  });
   const send = async (part: NonNullable<PullArtifactsResponse['part']>): Promise<void> => {
+    const size = part.$case === 'data' ? part.value.length : 0;
+    waiting += size;
+    call.write({ part }, () => {
+      waiting -= size;
+      wake();
+    });
+    // Several chunks may wait to be written: with one at a time each would cost a round through the event loop.
+    while (waiting > IN_FLIGHT_BYTES && !gone) await new Promise<void>((resolve) => (wake = resolve));
     if (gone) throw new LpmError('Canceled', 'The pulling agent went away.');
-    if (!call.write({ part })) await Promise.race([once(call, 'drain'), left]);
   };
   let bytes = 0;
   for (const { container, path, size } of manifest.files) {
@@ -104,6 +112,7 @@ export interface Source {
  * Pulls all files of a checkpoint from another agent into `folder`/<container>/<path>.
  *
  * @param onBytes called with how many bytes have arrived so far
+ * @param signal ends it early
  * @throws TransferFailed when the connection breaks or a hash differs, ArtifactInvalid for a name outside the known layout
  */
 export async function pullArtifacts(
@@ -111,6 +120,7 @@ export async function pullArtifacts(
   source: Source,
   folder: string,
   onBytes: (bytes: number) => void,
+  signal?: AbortSignal,
 ): Promise<ReceivedFile[]> {
   // The address is an IP; what the certificate must carry is the name of the node's agent.
   const name = agentDnsName(source.nodeName);
@@ -123,6 +133,9 @@ export async function pullArtifacts(
   const peer = `node ${source.nodeName}`;
   const receiver = new Receiver(folder, peer);
   const stream = client.pullArtifacts({ checkpointUid: source.checkpointUid });
+  const cancel = (): void => stream.cancel();
+  signal?.addEventListener('abort', cancel);
+  if (signal?.aborted) cancel();
   try {
     for await (const message of stream as AsyncIterable<PullArtifactsResponse>) {
       receiver.take(message);
@@ -134,6 +147,7 @@ export async function pullArtifacts(
     if (typeof (error as ServiceError).code === 'number') throw fromServiceError(error as ServiceError, peer);
     throw new LpmError('TransferFailed', `${peer}: ${messageOf(error)}.`, { cause: error });
   } finally {
+    signal?.removeEventListener('abort', cancel);
     receiver.close();
     stream.cancel();
     client.close();
