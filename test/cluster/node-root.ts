@@ -21,6 +21,8 @@ const packages = [
   'iptables',
   'kubernetes-client',
   'libstdc++6',
+  // For the image docker.io/library/nginx:1.21 alone.
+  'nginx',
   'procps',
   'tar',
 ];

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, realpathSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { once } from '../node-root.js';
 import { cacheDir } from '../paths.js';
@@ -18,6 +18,7 @@ const recipe = 1;
 export const busyboxImage = 'docker.io/library/busybox:1.35';
 export const pauseImage = 'registry.k8s.io/pause:3.10';
 export const memoryImage = 'docker.io/lpm-test/memory:1';
+export const nginxImage = 'docker.io/library/nginx:1.21';
 
 /** The images that every node holds, made from the Debian packages of the nodes' root (no registry). */
 export async function testImages(root: string): Promise<TestImage[]> {
@@ -31,6 +32,8 @@ export async function testImages(root: string): Promise<TestImage[]> {
   mkdirSync(folder, { recursive: true });
   const images: TestImage[] = [];
   for (const [reference, describe] of descriptions) {
+    // A root given by LPM_NODE_ROOT may have been made without it.
+    if (reference === nginxImage && !existsSync(join(root, nginxProgram))) continue;
     const name = basename(reference).replace(':', '-');
     const archive = join(folder, `${name}-${key}.tar`);
     await once(
@@ -48,12 +51,14 @@ export async function testImages(root: string): Promise<TestImage[]> {
   return images;
 }
 
+const nginxProgram = 'usr/sbin/nginx';
 const memoryProgram = new URL('memory.pl', import.meta.url);
 
 const descriptions = new Map<string, (root: string) => Promise<ImageDescription>>([
   [busyboxImage, busybox],
   [pauseImage, pause],
   [memoryImage, memory],
+  [nginxImage, nginx],
 ]);
 
 /** Debian's static busybox (its version is newer than the tag says) with a link for every applet. */
@@ -96,17 +101,11 @@ async function pause(root: string): Promise<ImageDescription> {
 
 /** perl-base with the libraries it needs, and busybox beside it for `kubectl exec`. */
 async function memory(root: string): Promise<ImageDescription> {
-  const libraries = await librariesOf(root, '/usr/bin/perl');
   return {
     reference: memoryImage,
     entries: [
       ...(await busyboxEntries(root)),
-      { path: 'usr/bin/perl', content: readFileSync(join(root, 'usr/bin/perl')), mode: 0o755 },
-      ...libraries.map((path) => ({
-        path: path.slice(1),
-        content: readFileSync(realpathSync(join(root, path))),
-        mode: 0o755,
-      })),
+      ...(await programEntries(root, 'usr/bin/perl')),
       ...perlModules(root),
       { path: 'usr/local/bin/memory.pl', content: readFileSync(memoryProgram), mode: 0o644 },
     ],
@@ -116,6 +115,51 @@ async function memory(root: string): Promise<ImageDescription> {
       Env: ['PATH=/usr/local/bin:/usr/bin:/bin', 'LC_ALL=C'],
     },
   };
+}
+
+/** Debian's nginx (newer than the tag says), which serves one page and logs to stdout and stderr as the official image does. */
+async function nginx(root: string): Promise<ImageDescription> {
+  const configuration = `user nobody nogroup;
+worker_processes 1;
+error_log /var/log/nginx/error.log notice;
+pid /run/nginx.pid;
+events {}
+http {
+  access_log /var/log/nginx/access.log;
+  server {
+    listen 80;
+    root /usr/share/nginx/html;
+  }
+}
+`;
+  return {
+    reference: nginxImage,
+    entries: [
+      ...(await busyboxEntries(root)),
+      ...(await programEntries(root, nginxProgram)),
+      { path: 'etc/nginx/nginx.conf', content: Buffer.from(configuration) },
+      { path: 'usr/share/nginx/html/index.html', content: Buffer.from('<h1>Welcome to nginx!</h1>\n') },
+      { path: 'var/lib/nginx', directory: true },
+      { path: 'var/log/nginx/access.log', linkTo: '/dev/stdout' },
+      { path: 'var/log/nginx/error.log', linkTo: '/dev/stderr' },
+    ],
+    config: {
+      Cmd: ['nginx', '-g', 'daemon off;'],
+      Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+      ExposedPorts: { '80/tcp': {} },
+      StopSignal: 'SIGQUIT',
+    },
+  };
+}
+
+/** A program of the root, named by its path there, with the libraries that it needs. */
+async function programEntries(root: string, program: string): Promise<LayerEntry[]> {
+  const files = [`/${program}`, ...(await librariesOf(root, `/${program}`))];
+  return files.map((path) => ({
+    path: path.slice(1),
+    content: readFileSync(realpathSync(join(root, path))),
+    mode: 0o755,
+  }));
 }
 
 /** strict.pm and warnings.pm, wherever this perl keeps them. */
