@@ -34,13 +34,13 @@ function missing(bin: string): string {
     : '';
 }
 
+const noCluster = (dir: string): string => `No cluster runs in ${dir}. Start one with: npm run cluster -- up`;
+
 async function status(dir: string): Promise<void> {
   const layout = layoutOf(dir);
   const record = readRecord(layout);
   if (!record) {
-    console.log(`No cluster in ${layout.dir}. Start one with: npm run cluster -- up`);
-    process.exitCode = 1;
-    return;
+    throw new Error(noCluster(layout.dir));
   }
   const line = (name: string, state: string, detail = ''): void =>
     console.log(`${name.padEnd(16)}${state.padEnd(14)}${detail}`.trimEnd());
@@ -69,23 +69,34 @@ async function status(dir: string): Promise<void> {
 async function load(dir: string, archive: string): Promise<void> {
   if (!existsSync(archive)) throw new Error(`There is no file ${archive}.`);
   const cluster = await openCluster(dir);
-  if (!cluster) throw new Error(`No cluster runs in ${dir}. Start one with: npm run cluster -- up`);
+  if (!cluster) throw new Error(noCluster(dir));
   for (const node of cluster.nodes) {
-    await node.importImage(archive);
+    await node.importImage(archive).catch((error: unknown) => {
+      const reason = messageOf(error)
+        .split('\n')
+        .pop()
+        ?.replace(/^.*ctr: /, '');
+      throw new Error(`${archive} is not a container image that the nodes can take: ${reason}`);
+    });
     say(`${relative(process.cwd(), archive)} is in ${node.name}`);
   }
 }
 
 async function logs(dir: string, node: string, service: string | undefined, follow: boolean): Promise<void> {
   const layout = layoutOf(dir);
-  const folder = nodePlans.some(({ name }) => name === node) ? join(layout.logs, node) : layout.logs;
-  const wanted = folder === layout.logs ? node : service;
-  const files = existsSync(folder)
-    ? readdirSync(folder).filter((name) => name.endsWith('.log') && (!wanted || name === `${wanted}.log`))
-    : [];
+  if (!existsSync(layout.logs)) throw new Error(noCluster(layout.dir));
+  const isNode = nodePlans.some(({ name }) => name === node);
+  const folder = isNode ? join(layout.logs, node) : layout.logs;
+  const wanted = isNode ? service : node;
+  const all = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.log')) : [];
+  const files = all.filter((name) => !wanted || name === `${wanted}.log`);
   if (files.length === 0) {
-    const names = [...nodePlans.map(({ name }) => name), 'control-plane', 'relay', 'controller'];
-    throw new Error(`There is no such log. Logs exist of ${names.join(', ')}, each once it was started.`);
+    const logs = all.map((name) => name.replace(/\.log$/, ''));
+    const names = isNode ? logs : [...nodePlans.map(({ name }) => name), ...logs];
+    const what = isNode ? [service, node].filter(Boolean).join(' on ') : node;
+    throw new Error(
+      `There is no log of ${what}; there ${names.length > 0 ? `are ${names.join(', ')}` : 'is none yet'}.`,
+    );
   }
   const child = spawn(
     'tail',
@@ -128,7 +139,7 @@ await yargs(hideBin(process.argv))
   .strict()
   .fail((message, error, parser) => {
     if (!error) parser.showHelp('error');
-    console.error(`\n${error ? messageOf(error) : message}`);
+    console.error(error ? messageOf(error) : `\n${message}`);
     process.exit(1);
   })
   .parseAsync();

@@ -21,9 +21,10 @@ import { layoutOf, nodePlans, type Layout } from './layout.js';
 import { takeLock } from './lock.js';
 import { applyManifests, readManifests } from './manifests.js';
 import { testImages } from './images/images.js';
+import { networkFaults, type NetworkFaults } from './network-faults.js';
 import { createCgroups, destroyCgroups } from './node/cgroups.js';
 import { topGroup, type NodeHandle } from './node/handle.js';
-import { openNode, stopNode } from './node/start.js';
+import { openNode, refuseDirectory, stopNode } from './node/start.js';
 import { nodeRoot, type Say } from './node-root.js';
 import { repository } from './paths.js';
 import { endProcess, isRunning } from './processes.js';
@@ -42,6 +43,8 @@ export interface Cluster {
   kubeconfig: string;
   nodes: NodeHandle[];
   node(name: string): NodeHandle;
+  /** Links between nodes, API server, controller and agents that can be cut and slowed. */
+  network: NetworkFaults;
   kubectl(args: readonly string[], options?: RunOptions): Promise<RunResult>;
   client(): KubeClient;
   /** Ends a process of the control plane or our controller and starts it anew, as a crash would. */
@@ -59,6 +62,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
   }
   const say = options.say ?? (() => {});
   const layout = layoutOf(options.dir ?? defaultDir());
+  refuseDirectory(layout.dir);
   mkdirSync(layout.dir, { recursive: true });
   const release = await takeLock(layout.lock, say);
   try {
@@ -143,6 +147,7 @@ async function attach(layout: Layout, record: ClusterRecord, nodes: NodeHandle[]
         throw new Error(`There is no node ${name}; there are ${nodes.map((node) => node.name).join(', ')}.`);
       return found;
     },
+    network: networkFaults(record.root, record.processes.lab!, nodes),
     kubectl: (args, options) => kubectlWith(record.root, layout.kubeconfig, args, options),
     client: () => new KubeClient(loadProgramConfig(layout.kubeconfig), { userAgent: 'lpm-local-cluster' }),
     restart: async (daemon) => {
