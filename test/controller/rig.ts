@@ -131,9 +131,9 @@ export class Rig {
   }
 }
 
-/** Polls until there is a value; fails with the description after ten seconds. */
+/** Polls until there is a value; fails with the description after a minute. */
 export async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const value = await look();
     if (value !== undefined) return value;

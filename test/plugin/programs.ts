@@ -79,7 +79,7 @@ export function kubectl(args: string[], surroundings: Surroundings): Promise<Res
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: () => string,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {

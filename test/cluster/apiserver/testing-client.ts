@@ -28,7 +28,7 @@ export interface WatchStream {
   close(): void;
 }
 
-const patience = 10_000;
+const patience = 60_000;
 
 export class TestClient {
   readonly #agent: Agent;
