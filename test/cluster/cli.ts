@@ -1,12 +1,21 @@
-/** `npm run cluster -- up|down|status|load IMAGE.tar|logs NODE`: the local cluster by hand. */
+/** `npm run cluster -- up|down|status|load|logs|cut|slow|heal|reboot`: the local cluster by hand. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { messageOf } from '../../common/errors.js';
-import { clusterDown, clusterUp, defaultDir, linkPrograms, openCluster, readRecord } from './cluster.js';
+import {
+  clusterDown,
+  clusterUp,
+  defaultDir,
+  linkPrograms,
+  openCluster,
+  readRecord,
+  type Cluster,
+} from './cluster.js';
 import { layoutOf, nodePlans } from './layout.js';
+import { endpoints } from './network-rules.js';
 import { openNode } from './node/start.js';
 import { isRunning } from './processes.js';
 
@@ -66,10 +75,15 @@ async function status(dir: string): Promise<void> {
   if (!(await openCluster(dir))) process.exitCode = 1;
 }
 
-async function load(dir: string, archive: string): Promise<void> {
-  if (!existsSync(archive)) throw new Error(`There is no file ${archive}.`);
+async function opened(dir: string): Promise<Cluster> {
   const cluster = await openCluster(dir);
   if (!cluster) throw new Error(noCluster(dir));
+  return cluster;
+}
+
+async function load(dir: string, archive: string): Promise<void> {
+  if (!existsSync(archive)) throw new Error(`There is no file ${archive}.`);
+  const cluster = await opened(dir);
   for (const node of cluster.nodes) {
     await node.importImage(archive).catch((error: unknown) => {
       const reason = messageOf(error)
@@ -108,6 +122,11 @@ async function logs(dir: string, node: string, service: string | undefined, foll
   await new Promise((resolve) => child.on('close', resolve));
 }
 
+const ends = <T>(command: Argv<T>) =>
+  command
+    .positional('a', { type: 'string', demandOption: true })
+    .positional('b', { type: 'string', demandOption: true });
+
 await yargs(hideBin(process.argv))
   .scriptName('npm run cluster --')
   .locale('en')
@@ -135,7 +154,47 @@ await yargs(hideBin(process.argv))
         .option('follow', { alias: 'f', type: 'boolean', default: false }),
     (args) => logs(args.dir as string, args.node, args.service, args.follow),
   )
-  .demandCommand(1, 'Say what to do: up, down, status, load or logs.')
+  .command(
+    'cut <a> <b>',
+    `Let nothing through between two of ${endpoints.join(', ')}`,
+    (command) => ends(command),
+    async (args) => {
+      await (await opened(args.dir as string)).network.cut(args.a, args.b);
+      say(`${args.a} and ${args.b} do not hear each other any more`);
+    },
+  )
+  .command(
+    'slow <a> <b>',
+    'Limit the rate between two of these, or delay every packet',
+    (command) =>
+      ends(command)
+        .option('rate', { type: 'number', describe: 'Megabits per second' })
+        .option('delay', { type: 'number', describe: 'Milliseconds' }),
+    async (args) => {
+      const { a, b, rate, delay } = args;
+      await (
+        await opened(args.dir as string)
+      ).network.slow(a, b, {
+        ...(rate ? { rateMbit: rate } : {}),
+        ...(delay ? { delayMs: delay } : {}),
+      });
+      say(`${a} and ${b} are slow to each other`);
+    },
+  )
+  .command('heal', 'End all that cut and slow did', {}, async (args) => {
+    await (await opened(args.dir as string)).network.heal();
+    say('the network is whole');
+  })
+  .command(
+    'reboot <node>',
+    'Kill everything on a node and start it again from its disks',
+    (command) => command.positional('node', { type: 'string', demandOption: true }),
+    async (args) => {
+      await (await opened(args.dir as string)).node(args.node).reboot();
+      say(`${args.node} has booted`);
+    },
+  )
+  .demandCommand(1, 'Say what to do: up, down, status, load, logs, cut, slow, heal or reboot.')
   .strict()
   .fail((message, error, parser) => {
     if (!error) parser.showHelp('error');

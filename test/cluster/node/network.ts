@@ -5,25 +5,22 @@ import { readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Runs `ip` of the nodes' root in the network namespace of a process, so that the machine itself needs no iproute2.
- * `netns PID` is looked up below /proc, which the root gets in a mount namespace of this one command.
+ * Runs a program of the nodes' root in the network namespace of a process, so that the machine itself needs no iproute2
+ * or iptables. `netns PID` is looked up below /proc, which the root gets in a mount namespace of this one command.
  */
-export async function ip(root: string, pid: number, ...args: string[]): Promise<void> {
+export async function inNetworkOf(root: string, pid: number, argv: readonly string[]): Promise<string> {
   const script =
-    'root=$1 net=$2; shift 2; mount --rbind /proc "$root/proc" && ' +
-    'exec nsenter --net="$net" chroot "$root" /usr/sbin/ip "$@"';
+    'root=$1 net=$2; shift 2; mount --rbind /proc "$root/proc" && mount -t tmpfs tmpfs "$root/run" && ' +
+    'exec nsenter --net="$net" chroot "$root" "$@"';
   const namespace = `/proc/${pid}/ns/net`;
-  const { code, stderr } = await run('unshare', [
-    '--mount',
-    'sh',
-    '-c',
-    script,
-    'sh',
-    root,
-    namespace,
-    ...args,
-  ]);
-  if (code !== 0) throw new Error(`"ip ${args.join(' ')}" failed: ${stderr.trim()}`);
+  const words = ['--mount', 'sh', '-c', script, 'sh', root, namespace, ...argv];
+  const { code, stdout, stderr } = await run('unshare', words);
+  if (code !== 0) throw new Error(`"${argv.join(' ')}" failed: ${stderr.trim()}`);
+  return stdout;
+}
+
+export async function ip(root: string, pid: number, ...args: string[]): Promise<void> {
+  await inNetworkOf(root, pid, ['/usr/sbin/ip', ...args]);
 }
 
 /**
