@@ -23,6 +23,7 @@ export interface Start {
   pod: Pod;
   container: ContainerSpec;
   restartCount: number;
+  countsAsFailure: boolean;
   sandbox: PodSandboxStatus;
   config: PodSandboxConfig;
   facts: PodFacts;
@@ -71,7 +72,7 @@ export async function startContainer(node: NodeContext, start: Start): Promise<S
     });
     await removeOldRuns(node, start);
     // The first restart comes at once, each further one waits longer.
-    if (runsOf(start.observed, container.name).length > 0) node.backoff.attempted(backoffKey(pod, container));
+    if (start.countsAsFailure) node.backoff.attempted(backoffKey(pod, container));
     ({ containerId } = await node.cri.runtime.createContainer(
       { podSandboxId: sandbox.id, config, sandboxConfig: start.config },
       runtimeTimeoutMs,

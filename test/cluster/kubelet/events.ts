@@ -3,12 +3,17 @@ import type { KubeClient } from '../../../common/kube/client.js';
 import { namespaceOf, specOf, uidOf, type Pod } from './pod.js';
 import { timestamp } from './status.js';
 
+const burst = 25;
+const refillMs = 300_000;
+
 /**
  * Events of the node's pods, in the order in which they were recorded. The same event again raises the count of the
- * first one. An event that cannot be written is dropped: nothing may wait for it.
+ * first one. An event that cannot be written is dropped: nothing may wait for it. So are events of a pod beyond the 25th,
+ * but for one every five minutes (client-go's EventSourceObjectSpamFilter): a real cluster is as silent then.
  */
 export class EventRecorder {
   readonly #counts = new Map<string, number>();
+  readonly #buckets = new Map<string, { tokens: number; at: number }>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -23,6 +28,7 @@ export class EventRecorder {
     message: string,
     container?: { name: string },
   ): void {
+    if (!this.#allowed(uidOf(pod))) return;
     const now = timestamp(new Date());
     const fieldPath = container && fieldPathOf(pod, container.name);
     const key = createHash('sha256')
@@ -64,6 +70,15 @@ export class EventRecorder {
       );
     };
     this.#last = this.#last.then(write).catch(() => {});
+  }
+
+  #allowed(uid: string): boolean {
+    const now = Date.now();
+    const bucket = this.#buckets.get(uid) ?? { tokens: burst, at: now };
+    const tokens = Math.min(burst, bucket.tokens + (now - bucket.at) / refillMs);
+    this.#buckets.set(uid, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
+    if (this.#buckets.size > 10_000) this.#buckets.clear();
+    return tokens >= 1;
   }
 
   /** Resolves when everything recorded so far is written or dropped. */

@@ -31,6 +31,8 @@ export type Plan =
 export interface ContainerStart {
   spec: ContainerSpec;
   restartCount: number;
+  /** It ended by itself before: the next start waits longer. */
+  countsAsFailure: boolean;
 }
 
 export interface ContainerKill {
@@ -77,16 +79,21 @@ export function plan(
       kill.push(unhealthy(container, run, health(run.id).failed ?? 'liveness', again));
       if (!again) continue;
     }
-    // What is ended now counts at its next end.
+    // An end that is only now being brought about is not looked at, as a kubelet does that decides by what it saw
+    // before: so the second failure of a probe restarts at once too.
     const ended = run ? previous : last;
-    const wait =
-      ended && hasExited(ended) ? backoff.remaining(backoffKey(pod, container), millis(ended.finishedAt)) : 0;
+    const failedAt = ended && hasExited(ended) ? millis(ended.finishedAt) : undefined;
+    const wait = failedAt === undefined ? 0 : backoff.remaining(backoffKey(pod, container), failedAt);
     if (wait > 0) {
       if (!run) backingOff.set(container.name, wait);
       wakeInMs = Math.min(wakeInMs ?? wait, wait);
       continue;
     }
-    start.push({ spec: container, restartCount: last ? restartCountOf(last) + 1 : 0 });
+    start.push({
+      spec: container,
+      restartCount: last ? restartCountOf(last) + 1 : 0,
+      countsAsFailure: failedAt !== undefined,
+    });
   }
   return kill.length + start.length > 0
     ? { do: 'change containers', kill, start, wakeInMs }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { differs } from './status-writer.js';
 import { podStatus, type StatusInput } from './status.js';
 import type { PodStatus } from './pod.js';
 import { aPod, exited, observed, running } from './testing.js';
@@ -78,4 +79,45 @@ test('a condition keeps the time of its last change, and conditions of others st
     first.conditions?.find(({ type }) => type === 'Ready'),
   );
   assert.ok(later.conditions?.includes(foreign));
+});
+
+test('a container that its probes hold back is not ready, and the conditions name it', () => {
+  const health = () => ({ started: true, ready: false, failed: undefined });
+  const result = status({ observed: observed([running()]), health });
+  assert.equal(result.containerStatuses?.[0]?.ready, false);
+  assert.equal(condition(result, 'ContainersReady'), 'False');
+  const ready = result.conditions?.find(({ type }) => type === 'Ready');
+  assert.deepEqual(
+    [ready?.reason, ready?.message],
+    ['ContainersNotReady', 'containers with unready status: [main]'],
+  );
+});
+
+test('a sidecar has done its part of the initialization when it has started, and counts for readiness', () => {
+  const pod = aPod({ initContainers: [{ name: 'side', restartPolicy: 'Always' }] });
+  const runs = observed([running({ name: 'side' }), running()]);
+  const health = (id: string) => ({ started: true, ready: !id.startsWith('side'), failed: undefined });
+  const result = status({ pod, observed: runs, health });
+  assert.deepEqual(
+    ['Initialized', 'ContainersReady'].map((type) => condition(result, type)),
+    ['True', 'False'],
+  );
+});
+
+test('a readiness gate holds the pod back, not its containers', () => {
+  const pod = aPod({ readinessGates: [{ conditionType: 'example.com/Gate' }] });
+  const result = status({ pod, observed: observed([running()]) });
+  assert.deepEqual(
+    ['Ready', 'ContainersReady'].map((type) => condition(result, type)),
+    ['False', 'True'],
+  );
+});
+
+test('what the node controller made of the conditions is noticed', () => {
+  const written = status({ observed: observed([running()]) });
+  assert.equal(differs(written, written), false);
+  const silenced = (written.conditions ?? []).map((one) =>
+    one.type === 'Ready' ? { ...one, status: 'False' } : one,
+  );
+  assert.equal(differs(written, { ...written, conditions: silenced }), true);
 });

@@ -200,11 +200,12 @@ export class PodWorker {
     // (seen on a real one); all other starts are given up.
     const signal = afterKill ? new AbortController().signal : this.#abort.signal;
     let wakeInMs: number | undefined;
-    for (const { spec, restartCount } of starts) {
+    for (const { spec, restartCount, countsAsFailure } of starts) {
       const failure = await startContainer(this.node, {
         pod,
         container: spec,
         restartCount,
+        countsAsFailure,
         sandbox,
         config: sandboxConfig(pod, sandbox.metadata?.attempt ?? 0),
         facts: this.#facts(podIp),
