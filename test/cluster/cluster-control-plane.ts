@@ -58,7 +58,7 @@ export async function startControlPlane(layout: Layout, record: ClusterRecord, s
     writeRecord(layout, record);
   }
   if (!alive(record, 'relay')) {
-    record.port ||= await freePort();
+    record.port = await freePort(record.port);
     const argv = [process.execPath, join(layout.bin, 'relay.mjs')];
     argv.push('--port', String(record.port), '--socket', layout.apiSocket);
     record.processes.relay = startDaemon(argv, {
@@ -97,11 +97,12 @@ async function apiReady(layout: Layout, record: ClusterRecord): Promise<void> {
   }
 }
 
-const freePort = (): Promise<number> =>
+/** A port of the loopback device that nobody uses: the wanted one unless another process has taken it. */
+const freePort = (wanted = 0): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.once('error', (error) => (wanted === 0 ? reject(error) : resolve(freePort())));
+    server.listen(wanted, '127.0.0.1', () => {
       const { port } = server.address() as { port: number };
       server.close(() => resolve(port));
     });

@@ -130,7 +130,8 @@ export async function clusterDown(options: ClusterOptions = {}): Promise<void> {
     for (const found of Object.values(record?.processes ?? {})) await endProcess(found, 1000);
     await destroyCgroups(topGroup(layout.dir));
     rmSync(layout.run, { recursive: true, force: true });
-    rmSync(layout.dir, { recursive: true, force: true });
+    // Another command may be waiting for the lock in it.
+    rmSync(layout.dir, { recursive: true, force: true, maxRetries: 5 });
   } finally {
     release();
   }
