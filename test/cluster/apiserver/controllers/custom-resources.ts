@@ -17,7 +17,10 @@ export function serveCustomResources(api: Api): () => void {
     served.delete(name);
     if (!crd) return;
     const resources = customResources(crd);
-    for (const resource of resources) api.registry.register(resource);
+    for (const resource of resources) {
+      api.registry.register(resource);
+      api.store.open(resource.storage);
+    }
     served.set(name, resources);
   };
   for (const crd of api.store.list(crds)) refresh(crd, crd.metadata.name);

@@ -57,15 +57,14 @@ function wrongType(path: string, type: string, value: unknown): FieldError {
 
 function validateText(schema: Schema, value: string, path: string, errors: FieldError[]): void {
   const length = [...value].length;
+  // Like the real server, which says the first of these only.
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     errors.push(fieldError.tooLong(path, schema.maxLength));
-  }
-  if (schema.minLength !== undefined && length < schema.minLength) {
+  } else if (schema.minLength !== undefined && length < schema.minLength) {
     errors.push(
       fieldError.invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`),
     );
-  }
-  if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
+  } else if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
     errors.push(fieldError.invalid(path, value, `${path} in body should match '${schema.pattern}'`));
   }
   if (schema.format && !matchesFormat(schema.format, value)) {

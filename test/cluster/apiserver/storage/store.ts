@@ -128,6 +128,11 @@ export class Store {
     return history.slice(low);
   }
 
+  /** Begins the history of a resource that is served from now on: nothing before this can be told. */
+  open(resource: string): void {
+    if (!this.#buckets.has(resource)) this.#bucket(resource).forgottenUpTo = this.#version;
+  }
+
   /** Calls back on every change of one resource, or of all. Returns the way to end it. */
   subscribe(resource: string | undefined, subscriber: Subscriber): () => void {
     const set = resource === undefined ? this.#subscribers : this.#bucket(resource).subscribers;

@@ -9,6 +9,8 @@ export interface DeleteOptions {
   gracePeriodSeconds?: number;
   propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
   preconditions?: { uid?: string; resourceVersion?: string };
+  /** kubectl says it here, other clients in the query (RequestContext). */
+  dryRun?: boolean;
 }
 
 /** From the body of a DELETE, the query standing in for what it leaves out. */
@@ -34,6 +36,7 @@ export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOpti
   if (isFields(given['preconditions'])) {
     options.preconditions = given['preconditions'] as NonNullable<DeleteOptions['preconditions']>;
   }
+  if (Array.isArray(given['dryRun']) && given['dryRun'].includes('All')) options.dryRun = true;
   return options;
 }
 
@@ -75,7 +78,8 @@ export function deleteObject(
       `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
     );
   }
-  if (!context.dryRun) resource.strategy.beforeDelete?.(old, api);
+  const dryRun = context.dryRun || options.dryRun === true;
+  if (!dryRun) resource.strategy.beforeDelete?.(old, api);
   let grace = resource.strategy.deletionGrace?.(old, options.gracePeriodSeconds) ?? 0;
   const finalizers = finalizersFor(metadata.finalizers ?? [], options);
   if (metadata.deletionTimestamp !== undefined) {
@@ -85,7 +89,7 @@ export function deleteObject(
   }
   const isHeld = resource.strategy.isHeld?.(old) ?? false;
   if (grace === 0 && finalizers.length === 0 && !isHeld) {
-    if (context.dryRun) return { object: old, isGone: true };
+    if (dryRun) return { object: old, isGone: true };
     const removed = api.store.remove(resource.storage, namespace, name);
     return { object: removed ? resource.fromStorage(removed) : old, isGone: true };
   }
@@ -108,7 +112,7 @@ export function deleteObject(
       ...(finalizers.length > 0 ? { finalizers } : {}),
     },
   };
-  if (context.dryRun) return { object: next, isGone: false };
+  if (dryRun) return { object: next, isGone: false };
   const stored = api.store.put(resource.storage, resource.toStorage(next));
   return { object: resource.fromStorage(stored), isGone: false };
 }

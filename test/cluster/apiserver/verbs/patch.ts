@@ -40,6 +40,8 @@ export function patchObject(
   if (request.contentType === apply || request.contentType === 'application/apply-patch+cbor') {
     return applyObject(api, resource, namespace, name, part, request, context);
   }
+  const types = resource.isCustom ? [json, merge] : [json, merge, strategic];
+  if (!types.includes(request.contentType)) throw unsupportedMediaType([...types, apply]);
   const old = mustGet(api, resource, namespace, name);
   const patched = patch(resource, structuredClone(old), request);
   if (!isFields(patched)) throw badRequest('the patch does not leave an object');
@@ -52,12 +54,9 @@ function patch(resource: Resource, target: KubeObject, request: PatchRequest): u
       return applyJsonPatch(target, request.body);
     case merge:
       return mergePatch(target, request.body);
-    case strategic:
-      if (resource.isCustom) throw unsupportedMediaType([json, merge, apply]);
+    default:
       if (!isFields(request.body)) throw badRequest('error decoding patch: the patch is not an object');
       return strategicMerge(resource.schema, target, request.body);
-    default:
-      throw unsupportedMediaType(resource.isCustom ? [json, merge, apply] : [json, merge, strategic, apply]);
   }
 }
 

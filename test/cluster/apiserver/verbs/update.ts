@@ -2,7 +2,7 @@ import type { Api } from '../api.js';
 import { sameJson, type KubeObject } from '../kube-object.js';
 import type { RequestContext, Resource } from '../resources/resource.js';
 import { badRequest, conflict, fieldError, invalid, notFound, staleObject } from '../status-error.js';
-import { validateMetadata, validateMetadataUpdate } from '../validation/metadata.js';
+import { immutable, validateMetadata, validateMetadataUpdate } from '../validation/metadata.js';
 import { decodeIncoming } from './incoming.js';
 
 /** What part of an object a write is for. */
@@ -45,6 +45,14 @@ export function updateObject(
     throw invalid(resource, name, [
       fieldError.invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
+  }
+  const { uid } = next.metadata;
+  if (uid && uid !== old.metadata.uid) {
+    throw conflict(
+      resource,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
+    );
   }
   return replaceObject(api, resource, part, next, old, context);
 }
@@ -95,12 +103,9 @@ export function replaceObject(
 
 function checkPreconditions(resource: Resource, next: KubeObject, old: KubeObject): void {
   const { uid, resourceVersion } = next.metadata;
+  // Of an object that is replaced as a whole the UID is a precondition (409); in a patch it is a field like others.
   if (uid && uid !== old.metadata.uid) {
-    throw conflict(
-      resource,
-      old.metadata.name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
-    );
+    throw invalid(resource, old.metadata.name, immutable(uid, old.metadata.uid, 'metadata.uid'));
   }
   if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) {
     throw conflict(resource, old.metadata.name, staleObject);
