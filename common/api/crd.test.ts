@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { crdFile } from './crd.js';
-import { KINDS } from './schema.js';
+import { KINDS } from './kinds.js';
 
 const folder = new URL('../../manifests/crd/', import.meta.url);
 

@@ -1,7 +1,7 @@
 /** Makes the CustomResourceDefinitions of manifests/crd from the schemas. Pure. */
 import { stringify } from 'yaml';
 import { GROUP, VERSION } from './names.js';
-import type { KindInfo } from './schema.js';
+import type { KindInfo } from './kinds.js';
 
 /** The schema as plain JSON: TypeBox keeps its own marks in symbols, which JSON leaves behind. */
 const plain = (value: unknown): Record<string, unknown> =>

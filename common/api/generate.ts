@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { crdFile } from './crd.js';
-import { KINDS } from './schema.js';
+import { KINDS } from './kinds.js';
 
 const folder = fileURLToPath(new URL('../../manifests/crd/', import.meta.url));
 await mkdir(folder, { recursive: true });

@@ -1,64 +1,22 @@
 /**
  * The one source of our API: the custom resources' schemas. The TypeScript types are derived from them here, the CRDs
  * in manifests/crd are generated from them (common/api/crd.ts); a test compares both.
- *
- * Only what a structural schema of apiextensions.k8s.io/v1 allows may be used.
  */
-import { Type, type Static, type TObject, type TSchema } from '@sinclair/typebox';
-
-const DNS_SUBDOMAIN = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
-const DNS_LABEL = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
-
-/** A string enum: TypeBox would write `anyOf` of consts, which a structural schema does not allow. */
-const oneOf = <const T extends readonly string[]>(values: T, options: Record<string, unknown>) =>
-  Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options });
-
-const podName = (description: string) =>
-  Type.String({ description, minLength: 1, maxLength: 253, pattern: DNS_SUBDOMAIN });
-const time = (description: string) => Type.String({ description, format: 'date-time' });
-const int64 = (description: string, options: Record<string, unknown> = {}) =>
-  Type.Integer({ description, format: 'int64', minimum: 0, ...options });
-const text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
-
-const Condition = Type.Object(
-  {
-    type: Type.String({
-      description: 'Type of the condition in CamelCase.',
-      maxLength: 316,
-      pattern:
-        '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
-    }),
-    status: oneOf(['True', 'False', 'Unknown'], { description: 'Status of the condition.' }),
-    reason: Type.String({
-      description: 'Reason for the last transition: one CamelCase word for programs.',
-      minLength: 1,
-      maxLength: 1024,
-      pattern: '^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$',
-    }),
-    message: Type.String({ description: 'A sentence for people.', maxLength: 32768 }),
-    lastTransitionTime: time('When the status last changed.'),
-    observedGeneration: optional(int64('metadata.generation that the condition was computed from.')),
-  },
-  { description: 'One aspect of the state, as in metav1.Condition.' },
-);
-const conditions = optional(
-  Type.Array(Condition, {
-    description: 'The state for programs: one entry for each type.',
-    'x-kubernetes-list-type': 'map',
-    'x-kubernetes-list-map-keys': ['type'],
-  }),
-);
-
-const phaseTransitions = optional(
-  Type.Array(
-    Type.Object({
-      phase: text('The phase that was entered.'),
-      transitionTime: time('When it was entered.'),
-    }),
-    { description: 'When each phase was entered, in order.', 'x-kubernetes-list-type': 'atomic' },
-  ),
-);
+import { Type, type Static, type TSchema } from '@sinclair/typebox';
+import {
+  conditions,
+  DNS_LABEL,
+  immutable,
+  int64,
+  oneOf,
+  optional,
+  phaseTransitions,
+  podName,
+  Spec,
+  text,
+  time,
+  type Condition as ConditionSchema,
+} from './fields.js';
 
 export const MIGRATION_PHASES = [
   'Pending',
@@ -70,20 +28,6 @@ export const MIGRATION_PHASES = [
   'Failed',
 ] as const;
 export const CHECKPOINT_PHASES = ['Pending', 'Running', 'Succeeded', 'Failed'] as const;
-
-const immutable = (field: string) => ({
-  'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: `${field} is immutable` }],
-});
-
-// An optional field can also be added or taken away, which a rule on the field itself does not see.
-const immutableSpec = {
-  'x-kubernetes-validations': [
-    { rule: 'self == oldSelf', message: 'spec is immutable: make a new object instead' },
-  ],
-};
-
-const Spec = <T extends Parameters<typeof Type.Object>[0]>(properties: T, description: string) =>
-  Type.Object(properties, { description, ...immutableSpec });
 
 export const PodMigrationSpec = Spec(
   {
@@ -261,6 +205,16 @@ const deletionPolicy = oneOf(['Delete', 'Retain'], {
   default: 'Delete',
 });
 
+/** Required fields only: a rule on an optional one would not see that it is added or taken away. */
+const immutableBut = (mutable: string, fields: string[]) => ({
+  'x-kubernetes-validations': [
+    {
+      rule: fields.map((field) => `self.${field} == oldSelf.${field}`).join(' && '),
+      message: `spec is immutable but for ${mutable}`,
+    },
+  ],
+});
+
 export const ContainerCheckpointContentSpec = Type.Object(
   {
     containerCheckpointRef: reference('ContainerCheckpoint'),
@@ -278,7 +232,10 @@ export const ContainerCheckpointContentSpec = Type.Object(
     sizeBytes: optional(int64('Size of the artifact.')),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },
-  { description: 'The artifact of one container. Immutable but for deletionPolicy.' },
+  {
+    description: 'The artifact of one container. Immutable but for deletionPolicy.',
+    ...immutableBut('deletionPolicy', ['artifactURI', 'nodeName', 'podName', 'podUID', 'containerName']),
+  },
 );
 
 export const PodCheckpointContentSpec = Type.Object(
@@ -295,7 +252,10 @@ export const PodCheckpointContentSpec = Type.Object(
     sizeBytes: optional(int64('Size of all artifacts.')),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },
-  { description: 'The artifacts of one pod. Immutable but for deletionPolicy.' },
+  {
+    description: 'The artifacts of one pod. Immutable but for deletionPolicy.',
+    ...immutableBut('deletionPolicy', ['nodeName', 'podName', 'podUID']),
+  },
 );
 
 export const ContentStatus = Type.Object(
@@ -333,7 +293,7 @@ interface Resource<Kind extends string, Spec extends TSchema, Status extends TSc
   status?: Static<Status>;
 }
 
-export type Condition = Static<typeof Condition>;
+export type Condition = Static<typeof ConditionSchema>;
 export type MigrationPhase = (typeof MIGRATION_PHASES)[number];
 export type CheckpointPhase = (typeof CHECKPOINT_PHASES)[number];
 export type PodMigration = Resource<'PodMigration', typeof PodMigrationSpec, typeof PodMigrationStatus>;
@@ -353,169 +313,3 @@ export type ContainerCheckpointContent = Resource<
   typeof ContainerCheckpointContentSpec,
   typeof ContentStatus
 >;
-
-/** Shape of a kind in the API server, for CRDs and clients. */
-export interface KindInfo {
-  kind: string;
-  plural: string;
-  singular: string;
-  shortNames: string[];
-  scope: 'Namespaced' | 'Cluster';
-  description: string;
-  spec: TObject;
-  status: TObject;
-  columns: { name: string; type: string; jsonPath: string; description: string; priority?: number }[];
-}
-
-const age = {
-  name: 'Age',
-  type: 'date',
-  jsonPath: '.metadata.creationTimestamp',
-  description: 'Time since creation.',
-};
-const phaseColumn = { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Phase.' };
-const wide = 1;
-
-export const KINDS = {
-  PodMigration: {
-    kind: 'PodMigration',
-    plural: 'podmigrations',
-    singular: 'podmigration',
-    shortNames: ['pmig'],
-    scope: 'Namespaced',
-    description: 'Moves a running pod to another node with its process state, files and logs.',
-    spec: PodMigrationSpec,
-    status: PodMigrationStatus,
-    columns: [
-      { name: 'Pod', type: 'string', jsonPath: '.spec.podName', description: 'Pod that is migrated.' },
-      { name: 'From', type: 'string', jsonPath: '.status.sourceNode', description: 'Source node.' },
-      { name: 'To', type: 'string', jsonPath: '.status.targetNode', description: 'Target node.' },
-      phaseColumn,
-      {
-        name: 'Downtime-ms',
-        type: 'integer',
-        jsonPath: '.status.downtimeMilliseconds',
-        description: 'Milliseconds during which no copy executed.',
-      },
-      {
-        name: 'Restored',
-        type: 'string',
-        jsonPath: '.status.restoredPodName',
-        description: 'Pod on the target.',
-        priority: wide,
-      },
-      {
-        name: 'Message',
-        type: 'string',
-        jsonPath: '.status.message',
-        description: 'Message.',
-        priority: wide,
-      },
-      age,
-    ],
-  },
-  PodCheckpoint: {
-    kind: 'PodCheckpoint',
-    plural: 'podcheckpoints',
-    singular: 'podcheckpoint',
-    shortNames: ['pcp'],
-    scope: 'Namespaced',
-    description: 'Asks for a checkpoint of all containers of a running pod.',
-    spec: PodCheckpointSpec,
-    status: PodCheckpointStatus,
-    columns: [
-      { name: 'Pod', type: 'string', jsonPath: '.spec.podName', description: 'Pod.' },
-      phaseColumn,
-      {
-        name: 'Content',
-        type: 'string',
-        jsonPath: '.status.boundContentName',
-        description: 'Bound content.',
-      },
-      { name: 'Size', type: 'integer', jsonPath: '.status.sizeBytes', description: 'Bytes.', priority: wide },
-      {
-        name: 'Message',
-        type: 'string',
-        jsonPath: '.status.message',
-        description: 'Message.',
-        priority: wide,
-      },
-      age,
-    ],
-  },
-  ContainerCheckpoint: {
-    kind: 'ContainerCheckpoint',
-    plural: 'containercheckpoints',
-    singular: 'containercheckpoint',
-    shortNames: ['ccp'],
-    scope: 'Namespaced',
-    description: 'Asks for a checkpoint of one container of a running pod.',
-    spec: ContainerCheckpointSpec,
-    status: ContainerCheckpointStatus,
-    columns: [
-      { name: 'Pod', type: 'string', jsonPath: '.spec.podName', description: 'Pod.' },
-      { name: 'Container', type: 'string', jsonPath: '.spec.containerName', description: 'Container.' },
-      phaseColumn,
-      {
-        name: 'Content',
-        type: 'string',
-        jsonPath: '.status.boundContentName',
-        description: 'Bound content.',
-      },
-      {
-        name: 'Message',
-        type: 'string',
-        jsonPath: '.status.message',
-        description: 'Message.',
-        priority: wide,
-      },
-      age,
-    ],
-  },
-  PodCheckpointContent: {
-    kind: 'PodCheckpointContent',
-    plural: 'podcheckpointcontents',
-    singular: 'podcheckpointcontent',
-    shortNames: ['pcpc'],
-    scope: 'Cluster',
-    description: 'The artifacts of one checkpointed pod, bound to a PodCheckpoint.',
-    spec: PodCheckpointContentSpec,
-    status: ContentStatus,
-    columns: [
-      {
-        name: 'PodCheckpoint',
-        type: 'string',
-        jsonPath: '.spec.podCheckpointRef.name',
-        description: 'PodCheckpoint.',
-      },
-      { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Node.' },
-      { name: 'Size', type: 'integer', jsonPath: '.spec.sizeBytes', description: 'Bytes.' },
-      { name: 'Policy', type: 'string', jsonPath: '.spec.deletionPolicy', description: 'Deletion policy.' },
-      age,
-    ],
-  },
-  ContainerCheckpointContent: {
-    kind: 'ContainerCheckpointContent',
-    plural: 'containercheckpointcontents',
-    singular: 'containercheckpointcontent',
-    shortNames: ['ccpc'],
-    scope: 'Cluster',
-    description: 'The artifact of one checkpointed container, bound to a ContainerCheckpoint.',
-    spec: ContainerCheckpointContentSpec,
-    status: ContentStatus,
-    columns: [
-      {
-        name: 'ContainerCheckpoint',
-        type: 'string',
-        jsonPath: '.spec.containerCheckpointRef.name',
-        description: 'ContainerCheckpoint.',
-      },
-      { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Node.' },
-      { name: 'URI', type: 'string', jsonPath: '.spec.artifactURI', description: 'Artifact.' },
-      { name: 'Size', type: 'integer', jsonPath: '.spec.sizeBytes', description: 'Bytes.' },
-      age,
-    ],
-  },
-} as const satisfies Record<string, KindInfo>;
-
-export type KindName = keyof typeof KINDS;

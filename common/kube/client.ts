@@ -7,8 +7,8 @@ import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { API_VERSION, GROUP, VERSION } from '../api/names.js';
+import { KINDS } from '../api/kinds.js';
 import {
-  KINDS,
   type ContainerCheckpoint,
   type ContainerCheckpointContent,
   type PodCheckpoint,

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { API_VERSION } from '../../common/api/names.js';
-import { KINDS } from '../../common/api/schema.js';
+import { KINDS } from '../../common/api/kinds.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
 
 /** Answers of a cluster in which this person may read pods and nothing else. The local API server has no RBAC. */
