@@ -18,7 +18,7 @@ export const checkpointCommand: Command<Args> = {
   name: '',
   summary: 'Save the state of a running pod',
   help: {
-    what: 'Save the state of a running pod to the checkpoint repository. The pod runs on.',
+    what: 'Save the state of a running pod on its node. The pod runs on.',
     examples: [
       ['Checkpoint all containers of the pod counter', 'pod counter'],
       ['Name the checkpoint', 'pod/counter --name before-upgrade'],
