@@ -20,7 +20,7 @@ export const checkpointCommand: Command<Args> = {
   help: {
     what: 'Save the state of a running pod on its node. The pod runs on.',
     examples: [
-      ['Checkpoint all containers of the pod counter', 'pod counter'],
+      ['Checkpoint the pod counter', 'pod counter'],
       ['Name the checkpoint', 'pod/counter --name before-upgrade'],
       ['Ask for it without waiting', 'counter --no-wait'],
     ],
