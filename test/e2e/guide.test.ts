@@ -96,6 +96,7 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
 
     const pod = JSON.parse(await must('get', 'pod', 'counter-migration-test-restored', '-o', 'json')) as {
       spec: { nodeName: string; containers: { image: string }[] };
+      status: { containerStatuses: { containerID: string }[] };
     };
     assert.equal(pod.spec.nodeName, 'k8s-master');
     assert.equal(pod.spec.containers[0]?.image, 'busybox:1.35');
@@ -108,7 +109,17 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
     assert.equal(countProblem(inFile), undefined, 'the file');
     assert.ok(inFile.length > Number(seen), 'counted on');
 
-    const cleaned = await bash(cleaning);
+    const cleaningUp = bash(cleaning);
+    // As process 1 the counter's shell ignores SIGTERM; its node spares us the 30 seconds until the kubelet kills it.
+    await until('the pod is being deleted', async () =>
+      /deletionTimestamp/.test(await must('get', 'pod', 'counter-migration-test-restored', '-o', 'yaml')),
+    );
+    const id = pod.status.containerStatuses[0]?.containerID.replace('containerd://', '') ?? '';
+    await it
+      .local()
+      .node('k8s-master')
+      .exec(['runc', '--root', '/run/containerd/runc/k8s.io', 'kill', id, 'KILL']);
+    const cleaned = await cleaningUp;
     assert.equal(cleaned.code, 0, cleaned.stderr);
     for (const kind of ['pod', 'podmigration'])
       assert.doesNotMatch(await must('get', kind, '-o', 'name'), /counter-migration/);
