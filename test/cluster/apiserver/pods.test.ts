@@ -287,6 +287,7 @@ describe('pods', () => {
     const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets';
     const labels = { app: 'evicted' };
     await client.post(pods, podNamed('evicted', { metadata: { labels }, spec: { nodeName: 'some-node' } }));
+    await client.patch(`${pods}/evicted/status`, 'merge', { status: { phase: 'Running' } });
     await client.post(budgets, {
       metadata: { name: 'budget' },
       spec: { minAvailable: 1, selector: { matchLabels: labels } },
@@ -295,8 +296,12 @@ describe('pods', () => {
     const refused = await client.post(`${pods}/evicted/eviction`, eviction);
     assert.equal(refused.code, 429);
     assert.match(refused.body.message, /Cannot evict pod as it would violate the pod's disruption budget/);
-    await client.patch(`${budgets}/budget/status`, 'merge', { status: { disruptionsAllowed: 1 } });
+    const status = { disruptionsAllowed: 1, observedGeneration: 1 };
+    await client.patch(`${budgets}/budget/status`, 'merge', { status });
     assert.equal((await client.post(`${pods}/evicted/eviction`, eviction)).code, 201);
+    const spent = (await client.get(`${budgets}/budget`)).body.status;
+    assert.equal(spent.disruptionsAllowed, 0);
+    assert.deepEqual(Object.keys(spent.disruptedPods), ['evicted']);
     assert.ok((await client.get(`${pods}/evicted`)).body.metadata.deletionTimestamp);
   });
 

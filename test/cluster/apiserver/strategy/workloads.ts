@@ -1,4 +1,4 @@
-/** Deployments, stateful sets and their like. They are stored with their defaults; no controller acts on them. */
+/** Deployments, stateful sets and their like: their defaults and rules. test/cluster/workloads/ acts on them. */
 import { at, isFields, type Fields, type KubeObject } from '../kube-object.js';
 import type { PodSpec } from '../resources/pod-types.js';
 import type { Strategy } from '../resources/resource.js';
@@ -58,7 +58,7 @@ function workloadErrors(object: KubeObject): FieldError[] {
   return errors;
 }
 
-export const deploymentStrategy = workload((spec) => {
+const deploymentDefaults = workload((spec) => {
   spec['replicas'] ??= 1;
   spec['revisionHistoryLimit'] ??= 10;
   spec['progressDeadlineSeconds'] ??= 600;
@@ -73,6 +73,16 @@ export const deploymentStrategy = workload((spec) => {
     };
   }
 });
+
+export const deploymentStrategy: Strategy = {
+  ...deploymentDefaults,
+  // The revision, an annotation, is written along with the status (registry/apps/deployment/strategy.go).
+  statusMayChangeMetadata: true,
+  prepareForStatusUpdate(next, old) {
+    const { labels: _sent, ...metadata } = next.metadata;
+    next.metadata = { ...metadata, ...(old.metadata.labels ? { labels: old.metadata.labels } : {}) };
+  },
+};
 
 export const replicaSetStrategy = workload((spec) => {
   spec['replicas'] ??= 1;
@@ -92,14 +102,34 @@ export const daemonSetStrategy = workload((spec) => {
   spec['updateStrategy'] ??= { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } };
 });
 
-export const jobStrategy = workload((spec, object) => {
+const jobDefaults = workload((spec) => {
+  // Without completions but with parallelism, any pod's success ends the Job (apis/batch/v1/defaults.go).
+  if (spec['completions'] === undefined && spec['parallelism'] === undefined) spec['completions'] = 1;
   spec['parallelism'] ??= 1;
-  spec['completions'] ??= 1;
   spec['backoffLimit'] ??= 6;
   spec['completionMode'] ??= 'NonIndexed';
   spec['suspend'] ??= false;
   spec['podReplacementPolicy'] ??= 'TerminatingOrFailed';
-  if (spec['selector'] === undefined && object.metadata.uid) {
-    spec['selector'] = { matchLabels: { 'batch.kubernetes.io/controller-uid': object.metadata.uid } };
-  }
 }, false);
+
+export const jobStrategy: Strategy = {
+  ...jobDefaults,
+  prepareForCreate(object, api, context) {
+    jobDefaults.prepareForCreate?.(object, api, context);
+    const { metadata } = object;
+    const spec = object.spec as Fields;
+    const template = spec['template'];
+    if (!isFields(template) || spec['manualSelector'] === true) return;
+    // The old names of the labels are kept for old readers (registry/batch/job/strategy.go, generateSelector).
+    const own = {
+      'controller-uid': metadata.uid,
+      'job-name': metadata.name,
+      'batch.kubernetes.io/controller-uid': metadata.uid,
+      'batch.kubernetes.io/job-name': metadata.name,
+    };
+    const labels = { ...(at(template, 'metadata', 'labels') as Record<string, string> | undefined), ...own };
+    template['metadata'] = { ...(isFields(template['metadata']) ? template['metadata'] : {}), labels };
+    metadata.labels ??= { ...labels } as Record<string, string>;
+    spec['selector'] ??= { matchLabels: { 'batch.kubernetes.io/controller-uid': metadata.uid } };
+  },
+};

@@ -1,0 +1,71 @@
+/**
+ * The imitated controllers do what the real ones were recorded doing (recorded/, by record.ts on a real cluster). The pods
+ * are run by a simulated kubelet.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { KubeClient } from '../../../common/kube/client.js';
+import { loadProgramConfig } from '../../../common/kube/config.js';
+import type { Node } from '../../../common/kube/types.js';
+import { readyNode } from '../apiserver/testing-client.js';
+import { startTestApiServer, type TestApiServer } from '../apiserver/testing.js';
+import { comparable } from './compare.js';
+import type { Recording } from './describe.js';
+import { play } from './play.js';
+import { startWorkloads, type Workloads } from './run.js';
+import { scenarios } from './scenarios.js';
+import { startSimulatedKubelet, type SimulatedKubelet } from './simulated-kubelet.testing.js';
+
+const controlPlane = 'node-role.kubernetes.io/control-plane';
+
+describe('workload controllers', { concurrency: 4 }, () => {
+  let server: TestApiServer;
+  let client: KubeClient;
+  let workloads: Workloads;
+  let kubelet: SimulatedKubelet;
+  const complaints: string[] = [];
+
+  before(async () => {
+    server = await startTestApiServer({ crds: false, nodeLifecycle: { gracePeriodMs: 600_000 } });
+    client = newClient();
+    await client.nodes.create(
+      readyNode('k8s-master', { spec: { taints: [{ key: controlPlane, effect: 'NoSchedule' }] } }) as Node,
+    );
+    await client.nodes.create(readyNode('k8s-worker') as Node);
+    workloads = startWorkloads(client, (message) => complaints.push(message), {
+      jobBackoffMs: 300,
+      jobBatchMs: 50,
+    });
+    await workloads.synced();
+    kubelet = startSimulatedKubelet(client);
+  });
+
+  after(async () => {
+    await kubelet?.stop();
+    await workloads?.close();
+    client?.close();
+    await server?.close();
+  });
+
+  const newClient = (): KubeClient =>
+    new KubeClient(loadProgramConfig(server.kubeconfig), { userAgent: 'lpm-test' });
+
+  for (const scenario of scenarios) {
+    test(`${scenario.name}: as recorded. ${scenario.about}`, async () => {
+      const file = new URL(`recorded/${scenario.name}.json`, import.meta.url);
+      const recorded = JSON.parse(readFileSync(file, 'utf8')) as Recording;
+      const own = newClient();
+      try {
+        const options = { quietMs: 700, stepTimeoutMs: 20_000, origin: 'local cluster' };
+        const played = await play(own, scenario, options).catch((error: unknown) => {
+          throw new Error(`${String(error)}\n${complaints.join('\n')}`);
+        });
+        const equalPods = scenario.equalPods ?? false;
+        assert.deepEqual(comparable(played, equalPods), comparable(recorded, equalPods));
+      } finally {
+        own.close();
+      }
+    });
+  }
+});
