@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   ContainerStatus as CriContainerStatus,
@@ -13,6 +14,8 @@ import { hasExited, isRunning, readySandbox, runsOf, type ObservedPod } from './
 import { backoffKey, isSidecar } from './plan.js';
 import { namespaceOf, specOf, type ContainerSpec, type Pod } from './pod.js';
 import { httpGet, type ProbeTarget } from './probes/attempt.js';
+import { restartCountByLogs } from './restart-count.js';
+import { logDirectory } from './sandbox-config.js';
 import type { Waiting } from './status.js';
 import { detailsOf, type NodeContext } from './worker.js';
 
@@ -40,7 +43,8 @@ export interface StartFailure {
 
 /** Image, container, start and postStart hook. Undefined when it runs, else why it does not. */
 export async function startContainer(node: NodeContext, start: Start): Promise<StartFailure | undefined> {
-  const { pod, container, restartCount, sandbox } = start;
+  const { pod, container, sandbox } = start;
+  const restartCount = start.restartCount || restartCountByLogs(join(logDirectory(pod), container.name));
   const fail = (reason: string, error: unknown, retryInMs = 2000): StartFailure => {
     const message = detailsOf(error);
     if (!start.signal.aborted) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { LogRenderer, parseLogLine, tailOffset } from './log-format.js';
 import { readLog, type LogOptions } from './log-stream.js';
+import { restartCountByLogs } from './restart-count.js';
 
 let dir = '';
 let file = '';
@@ -79,4 +80,12 @@ test('a followed log gives what is written later, and ends with its container', 
     }
   }
   assert.equal(seen.join(''), 'first\nsecond\nlast\n');
+});
+
+test('the logs tell how often a container was started when the runtime has forgotten it', () => {
+  assert.equal(restartCountByLogs(join(dir, 'none')), 0);
+  assert.equal(restartCountByLogs(dir), 0);
+  for (const name of ['2.log', '10.log', '9.log.20260101-000000', 'notes'])
+    writeFileSync(join(dir, name), '');
+  assert.equal(restartCountByLogs(dir), 11);
 });

@@ -89,6 +89,8 @@ export async function connectNode(
   const outer = `v${link.ip.split('.').slice(2).join('x')}`;
   const onLab = (...args: string[]): Promise<void> => ip(root, lab.pid, ...args);
   const onNode = (...args: string[]): Promise<void> => ip(root, node.pid, ...args);
+  // The kernel takes its time with the namespace of a node that has just ended, whose link may still be there.
+  await onLab('link', 'del', outer).catch(() => {});
   await onLab('link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(node.pid));
   await onLab('link', 'set', outer, 'master', bridgeName, 'up');
   await onNode('addr', 'add', `${link.ip}/24`, 'dev', 'eth0');
