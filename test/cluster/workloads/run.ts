@@ -7,6 +7,7 @@ import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
 import { WorkQueue } from '../../../controller/queue.js';
 import { allCaches, makeCaches, type CacheChange } from './caches.js';
+import { daemonSetController } from './daemonset.js';
 import { deploymentController } from './deployment.js';
 import { disruptionController } from './disruption.js';
 import { endpointsController, endpointSliceController } from './endpoints.js';
@@ -27,6 +28,7 @@ const controllers: ((shell: Shell) => Controller)[] = [
   replicaSetController,
   deploymentController,
   statefulSetController,
+  daemonSetController,
   jobController,
   endpointSliceController,
   endpointsController,

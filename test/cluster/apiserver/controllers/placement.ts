@@ -37,7 +37,8 @@ export function covers(toleration: Toleration, taint: Taint): boolean {
   return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '');
 }
 
-function matchesSelector(pod: Pod, node: KubeObject): boolean {
+/** Whether a node has the labels and the name that a pod asks for. */
+export function matchesSelector(pod: Pod, node: KubeObject): boolean {
   const labels = node.metadata.labels ?? {};
   for (const [key, value] of Object.entries(pod.spec.nodeSelector ?? {})) {
     if (labels[key] !== value) return false;

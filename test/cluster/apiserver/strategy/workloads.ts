@@ -1,5 +1,5 @@
 /** Deployments, stateful sets and their like: their defaults and rules. test/cluster/workloads/ acts on them. */
-import { at, isFields, type Fields, type KubeObject } from '../kube-object.js';
+import { at, isFields, sameJson, type Fields, type KubeObject } from '../kube-object.js';
 import type { PodSpec } from '../resources/pod-types.js';
 import type { Strategy } from '../resources/resource.js';
 import { fieldError, type FieldError } from '../status-error.js';
@@ -97,10 +97,28 @@ export const statefulSetStrategy = workload((spec) => {
   spec['persistentVolumeClaimRetentionPolicy'] ??= { whenDeleted: 'Retain', whenScaled: 'Retain' };
 });
 
-export const daemonSetStrategy = workload((spec) => {
+const daemonSetDefaults = workload((spec) => {
   spec['revisionHistoryLimit'] ??= 10;
   spec['updateStrategy'] ??= { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } };
 });
+
+/** spec.templateGeneration of old, which lives on as an annotation (apis/apps/v1/conversion.go). */
+const templateGeneration = 'deprecated.daemonset.template.generation';
+
+export const daemonSetStrategy: Strategy = {
+  ...daemonSetDefaults,
+  prepareForCreate(object, api, context) {
+    daemonSetDefaults.prepareForCreate?.(object, api, context);
+    object.metadata.annotations = { ...object.metadata.annotations, [templateGeneration]: '1' };
+  },
+  prepareForUpdate(next, old, api) {
+    daemonSetDefaults.prepareForUpdate?.(next, old, api);
+    const before = Number(old.metadata.annotations?.[templateGeneration] ?? 1);
+    const isSame = sameJson(at(next.spec, 'template'), at(old.spec, 'template'));
+    const generation = String(isSame ? before : before + 1);
+    next.metadata.annotations = { ...next.metadata.annotations, [templateGeneration]: generation };
+  },
+};
 
 const jobDefaults = workload((spec) => {
   // Without completions but with parallelism, any pod's success ends the Job (apis/batch/v1/defaults.go).
