@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, linkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { pack, type Header } from 'tar-stream';
 import { Host } from './host.js';
 import { checkDeletions, checkTar } from './tar-check.js';
@@ -14,13 +14,16 @@ const folder = (name: string): Member => ({ name, type: 'directory' });
 const file = (name: string, data = 'x'): Member => ({ name, type: 'file', data });
 const link = (name: string, linkname: string): Member => ({ name, type: 'symlink', linkname });
 
+const scratch = mkdtempSync(join(tmpdir(), 'lpm-tar-'));
+after(() => rmSync(scratch, { recursive: true }));
+
 async function archive(members: Member[]): Promise<string> {
   const stream = pack();
   for (const { data, ...header } of members) stream.entry(header, data ?? '');
   stream.finalize();
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
-  const path = join(mkdtempSync(join(tmpdir(), 'lpm-tar-')), 'a.tar');
+  const path = join(mkdtempSync(join(scratch, 'archive-')), 'a.tar');
   writeFileSync(path, Buffer.concat(chunks));
   return path;
 }
@@ -102,9 +105,8 @@ test('refused: an archive that is cut off, and one whose header was changed', as
   await assert.rejects(checkTar(changed), /checksum/);
 });
 
-test('what GNU tar packs passes: long names, links, holes, names with newlines', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'lpm-tar-'));
-  t.after(() => rmSync(dir, { recursive: true }));
+test('what GNU tar packs passes: long names, links, holes, names with newlines', async () => {
+  const dir = mkdtempSync(join(scratch, 'packed-'));
   const from = join(dir, 'from');
   mkdirSync(join(from, 'd'.repeat(120), 'e'.repeat(120)), { recursive: true });
   writeFileSync(join(from, 'd'.repeat(120), 'e'.repeat(120), 'file ü\nx'), 'hello');
