@@ -3,6 +3,7 @@
  * program on the same node, in the same run. Compare the ratios; the milliseconds are this machine's, on this day.
  *
  *   npm run bench -- [--json] [--runs N] [--only NAME]
+ *   npm run bench -- --api [--json]      memory and speed of the local API server instead (api.ts)
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { messageOf } from '../../common/errors.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import { clusterDown, clusterUp, openCluster, type Cluster } from '../cluster/cluster.js';
 import { until } from '../support/until.js';
+import { benchApi, printApi } from './api.js';
 import { measureFloor, type Floor } from './floor.js';
 import { counter, memory, type Workload } from './workloads.js';
 
@@ -42,6 +44,7 @@ const args = await yargs(hideBin(process.argv))
     default: 3,
     describe: 'Runs of each workload; the one with the median downtime is shown.',
   })
+  .option('api', { type: 'boolean', default: false, describe: 'Measure the local API server instead.' })
   .option('only', { type: 'string', describe: 'Only the workloads whose name contains this.' })
   .strict()
   .parseAsync();
@@ -204,4 +207,16 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+async function api(): Promise<number> {
+  try {
+    const figures = await benchApi(note);
+    if (args.json) console.log(JSON.stringify(figures, null, 2));
+    else printApi(figures);
+    return 0;
+  } catch (error) {
+    console.error(messageOf(error));
+    return 1;
+  }
+}
+
+process.exitCode = await (args.api ? api() : main());

@@ -134,7 +134,7 @@ test('the CEL rule refuses a changed spec in its own words', async () => {
     '-p',
     '{"spec":{"tcp":"Refuse"}}',
   ]);
-  // Up to 1.34 with the value's type, "object", before the rule's message.
+  // Older versions put the value's type, "object", before the rule's message; 1.36 does not.
   assert.match(
     said,
     /^The PodMigration "fixed" is invalid: spec: Invalid value: ("object": )?spec is immutable: make/,
