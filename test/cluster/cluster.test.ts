@@ -11,6 +11,8 @@ import { writeImage } from './images/oci.js';
 import { cgroupDirs } from './node/cgroups.js';
 import { topGroup } from './node/handle.js';
 import { isRunning } from './processes.js';
+import { happensAsRecorded } from './workloads/as-recorded.testing.js';
+import { scenarios } from './workloads/scenarios.js';
 
 const skip = process.getuid?.() !== 0 && 'needs root: the nodes are made of namespaces, mounts and cgroups';
 
@@ -109,6 +111,11 @@ test('the local cluster', { skip, timeout: 240_000 }, async (t) => {
     await kubectl('wait', '--for=condition=Ready', 'pod/far', '--timeout=30s');
     await kubectl('exec', 'far', '--', 'ping', '-c', '1', '-W', '2', pod.status?.podIP ?? '');
     await kubectl('delete', 'pod', 'far');
+  });
+
+  await t.test('rolls a Deployment out pod by pod, as a real cluster was recorded doing', async () => {
+    const scenario = scenarios.find(({ name }) => name === 'deployment-rollout')!;
+    await happensAsRecorded(kube, scenario, { quietMs: 1000, stepTimeoutMs: 60_000 });
   });
 
   await t.test('keeps pods running over a restart of the kubelet, and counts no restart', async () => {
