@@ -15,7 +15,7 @@ const args = await yargs(hideBin(process.argv))
     type: 'string',
     describe: 'The cluster to check, as its administrator. Without it: the in-memory API server.',
   })
-  .strict()
+  .strictOptions()
   .parseAsync();
 
 function main(): number {
