@@ -1,6 +1,6 @@
 // `npm test`: finds the test files and runs them with Node's own runner.
 //
-// Two rounds: what needs only this process tree runs in parallel; what starts nodes (test/agent, test/cluster, test/e2e, test/plugin)
+// Two rounds: what needs only this process tree runs in parallel; what starts nodes
 // runs one file after another, because the nodes share the machine's kernel and two cores.
 // Arguments narrow the choice: `npm test -- plugin/` runs the files whose path contains "plugin/".
 import { spawnSync } from 'node:child_process';
@@ -22,7 +22,8 @@ const files = folders
   .sort();
 
 const startsNodes = (file) =>
-  /^test\/(agent|e2e|node)\//.test(file) || /^test\/cluster\/(?!apiserver)/.test(file);
+  /^test\/(agent|e2e|cluster\/node)\//.test(file) ||
+  /^test\/cluster\/(cluster|kubelet|killed-up|side-by-side)\.test\.ts$/.test(file);
 const rounds = [
   { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 2 },
   { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 1 },

@@ -212,7 +212,8 @@ export class KubeClient {
     );
     let agent = this.#agents.get(key);
     if (!agent) {
-      agent = new Agent({ ...tls, keepAlive: true, maxSockets: 64, scheduling: 'lifo' });
+      // No limit of sockets: a watch keeps one for as long as it lasts, and what waits behind a limit waits silently.
+      agent = new Agent({ ...tls, keepAlive: true, scheduling: 'lifo' });
       // Rotated certificates make new agents; the old ones end when their connections are idle.
       this.#agents.set(key, agent);
     }
