@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { link, copyFile, open } from 'node:fs/promises';
+import { link, copyFile, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ChannelCredentials, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
 import { agentDnsName } from '../common/api/names.js';
@@ -77,15 +77,17 @@ export async function sendArtifacts(
     const hash = createHash('sha256');
     const file = await open(full, 'r');
     try {
+      // The next chunk is read while the one before is hashed, encrypted and sent.
+      let ahead = readChunk(file, 0, size);
       let sent = 0;
       while (sent < size) {
-        // A new buffer each time: the one before may still wait to be written to the connection.
-        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - sent));
-        const { bytesRead } = await file.read(chunk, 0, chunk.length, sent);
-        if (bytesRead === 0) break;
-        const data = chunk.subarray(0, bytesRead);
+        const data = await ahead;
+        if (data.length === 0) break;
+        sent += data.length;
+        ahead = readChunk(file, sent, size);
+        // When sending fails, nobody asks for it any more.
+        ahead.catch(() => {});
         hash.update(data);
-        sent += bytesRead;
         await send({ $case: 'data', value: data });
       }
       if (sent !== size)
@@ -98,6 +100,15 @@ export async function sendArtifacts(
   }
   context.metrics.add('lpm_agent_bytes_sent_total', '', bytes);
   await send({ $case: 'complete', value: { files: manifest.files.length, bytes: BigInt(bytes) } });
+}
+
+/** One message's worth of a file from a position on; nothing at its end. */
+async function readChunk(file: FileHandle, at: number, size: number): Promise<Buffer> {
+  // A new buffer each time: the one before may still wait to be written to the connection.
+  const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - at));
+  if (chunk.length === 0) return chunk;
+  const { bytesRead } = await file.read(chunk, 0, chunk.length, at);
+  return chunk.subarray(0, bytesRead);
 }
 
 export interface Source {
