@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LpmError } from '../common/errors.js';
 import type { Context } from './context.js';
 import { observePod } from './target.js';
 import { folderBytes } from './volumes.js';
@@ -43,5 +44,30 @@ export async function removeForgottenPods(context: Context, now = Date.now()): P
     if ((await context.cri.sandboxes(uid)).length > 0) continue;
     rmSync(folder, { recursive: true, force: true });
     context.log.info('removed the marks of a pod that is gone', { pod_uid: uid });
+  }
+}
+
+/** A container is known to the runtime before its mark is made; this much more is for clocks. */
+const MARK_KEEP_MS = 3600 * 1000;
+
+/** Removes the handler's marks (`restored/<container ID>`) of containers that the runtime does not know any more. */
+export async function removeForgottenMarks(context: Context, now = Date.now()): Promise<void> {
+  const root = join(context.state.root, 'restored');
+  if (!existsSync(root)) return;
+  for (const containerId of await readdir(root)) {
+    const mark = join(root, containerId);
+    const { mtimeMs } = await stat(mark);
+    if (now - mtimeMs < MARK_KEEP_MS || (await isKnown(context, containerId))) continue;
+    rmSync(mark, { force: true });
+  }
+}
+
+async function isKnown(context: Context, containerId: string): Promise<boolean> {
+  try {
+    await context.cri.containerStatus(containerId);
+    return true;
+  } catch (error) {
+    if (error instanceof LpmError && error.reason === 'ContainerNotFound') return false;
+    throw error;
   }
 }

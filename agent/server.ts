@@ -6,7 +6,7 @@ import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
 import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
 import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
-import { removeForgottenPods } from './discard.js';
+import { removeForgottenMarks, removeForgottenPods } from './discard.js';
 import { healthHttpServer, healthService } from './health.js';
 import { recoverCheckpoints } from './recover.js';
 import { Restores } from './restore.js';
@@ -57,7 +57,7 @@ export async function startAgent(
   const http = healthHttpServer({ readiness, metrics: context.metrics });
   const healthPort = await listenHttp(http, healthListen);
   const forget = (): void => {
-    removeForgottenPods(context).catch((error: unknown) =>
+    Promise.all([removeForgottenPods(context), removeForgottenMarks(context)]).catch((error: unknown) =>
       context.log.warn('cannot look for marks of pods that are gone', { error }),
     );
   };
