@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { KubeConfig } from '@kubernetes/client-node';
 import { backoffMs } from './backoff.js';
 import { KubeClient } from './client.js';
-import { ListWatch } from './list-watch.js';
+import { ListWatch, type ListWatchOptions } from './list-watch.js';
+import { until } from '../../test/support/until.js';
 import type { Pod } from './types.js';
 
 /** A real HTTP server that answers lists and watches as the test says. */
@@ -15,7 +16,9 @@ let onList: (request: URL, response: ServerResponse) => void;
 let onWatch: (request: URL, response: ServerResponse) => void;
 const fast = { initialMs: 5, maxMs: 20 };
 
-before(async () => {
+// A server for each test: a request of a watch that has just been stopped must not reach the next test.
+beforeEach(async () => {
+  onWatch = () => {};
   server = createServer((request: IncomingMessage, response) => {
     const url = new URL(request.url ?? '', 'http://test');
     (url.searchParams.get('watch') ? onWatch : onList)(url, response);
@@ -29,14 +32,20 @@ before(async () => {
   );
   client = new KubeClient(config, { userAgent: 'test' });
 });
-after(() => {
+afterEach(async () => {
+  // Also after a test that failed: a watch that goes on would keep the process alive for ever.
+  await Promise.all(started.splice(0).map((watch) => watch.stop()));
   client.close();
   server.closeAllConnections();
   server.close();
 });
-beforeEach(() => {
-  onWatch = () => {};
-});
+
+const started: ListWatch<Pod>[] = [];
+function follow(options: ListWatchOptions<Pod> = {}): ListWatch<Pod> {
+  const watch = new ListWatch<Pod>(client.pods, options).start();
+  started.push(watch);
+  return watch;
+}
 
 const pod = (name: string, resourceVersion: string, uid = name) => ({
   apiVersion: 'v1',
@@ -50,14 +59,6 @@ const list =
 const send = (response: ServerResponse, type: string, object: object) =>
   response.write(`${JSON.stringify({ type, object })}\n`);
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) assert.fail(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 test('follows additions, changes and deletions', async () => {
   onList = list('10', pod('a', '9'));
   onWatch = (url, response) => {
@@ -68,9 +69,9 @@ test('follows additions, changes and deletions', async () => {
     send(response, 'DELETED', pod('b', '13'));
   };
   const seen: string[] = [];
-  const watch = new ListWatch<Pod>(client.pods, {
+  const watch = follow({
     onChange: (key, object) => seen.push(`${key} ${object?.metadata.resourceVersion ?? 'gone'}`),
-  }).start();
+  });
   await watch.synced();
   await until('all events', () => seen.length === 4);
   assert.deepEqual(seen, ['ns/a 9', 'ns/b 11', 'ns/a 12', 'ns/b gone']);
@@ -78,7 +79,6 @@ test('follows additions, changes and deletions', async () => {
     watch.list().map((object) => object.metadata.name),
     ['a'],
   );
-  await watch.stop();
 });
 
 test('lists again when its version is too old, and reports what was deleted or replaced meanwhile', async () => {
@@ -96,13 +96,12 @@ test('lists again when its version is too old, and reports what was deleted or r
     }
   };
   const seen: string[] = [];
-  const watch = new ListWatch<Pod>(client.pods, {
+  follow({
     onChange: (key, object) => seen.push(`${key} ${object?.metadata.uid ?? 'gone'}`),
     backoff: fast,
-  }).start();
+  });
   await until('second list', () => seen.length === 5);
   assert.deepEqual(seen, ['ns/a a', 'ns/b b', 'ns/a gone', 'ns/b gone', 'ns/b another-uid']);
-  await watch.stop();
 });
 
 test('goes on from the last bookmark after the connection is cut', async () => {
@@ -115,10 +114,9 @@ test('goes on from the last bookmark after the connection is cut', async () => {
       setTimeout(() => response.destroy(), 10);
     }
   };
-  const watch = new ListWatch<Pod>(client.pods, { backoff: fast }).start();
+  follow({ backoff: fast });
   await until('second watch', () => versions.length === 2);
   assert.deepEqual(versions, ['10', '77']);
-  await watch.stop();
 });
 
 test('gives up a silent watch and begins another', async () => {
@@ -126,14 +124,13 @@ test('gives up a silent watch and begins another', async () => {
   let watches = 0;
   onWatch = () => void (watches += 1);
   const errors: string[] = [];
-  const watch = new ListWatch<Pod>(client.pods, {
+  follow({
     inactivityMs: 30,
     backoff: fast,
     onError: (message) => errors.push(message),
-  }).start();
+  });
   await until('second watch', () => watches >= 2);
   assert.match(errors[0] ?? '', /silent/);
-  await watch.stop();
 });
 
 test('keeps trying while the API server answers with errors', async () => {
@@ -145,11 +142,10 @@ test('keeps trying while the API server answers with errors', async () => {
       response.end('starting');
     } else list('1', pod('a', '1'))(url, response);
   };
-  const watch = new ListWatch<Pod>(client.pods, { backoff: fast }).start();
+  const watch = follow({ backoff: fast });
   await watch.synced();
   assert.equal(answers, 4);
   assert.equal(watch.get('ns/a')?.metadata.name, 'a');
-  await watch.stop();
 });
 
 test('reads long lists page by page', async () => {
@@ -163,10 +159,9 @@ test('reads long lists page by page', async () => {
       }),
     );
   };
-  const watch = new ListWatch<Pod>(client.pods, { pageSize: 1 }).start();
+  const watch = follow({ pageSize: 1 });
   await watch.synced();
   assert.equal(watch.list().length, 2);
-  await watch.stop();
 });
 
 test('waits grow with each failure up to their bound and are jittered downwards', () => {
