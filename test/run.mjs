@@ -34,13 +34,20 @@ if (rounds.length === 0) {
   process.exit(1);
 }
 
+const provided = spawnSync(process.execPath, ['--import', 'tsx', 'test/support/provide-kubectl.ts'], {
+  cwd: root,
+  stdio: ['ignore', 'pipe', 'inherit'],
+  encoding: 'utf8',
+}).stdout.trim();
+const path = [provided, process.env.PATH].filter(Boolean).join(':');
+
 let failed = false;
 for (const { title, files, concurrency } of rounds) {
   console.log(`\n${title} (${files.length} files)`);
   const { status } = spawnSync(
     process.execPath,
     ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...files],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_ENV: 'test' } },
+    { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path, NODE_ENV: 'test' } },
   );
   failed ||= status !== 0;
 }

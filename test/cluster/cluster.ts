@@ -16,7 +16,7 @@ import { startController, startControlPlane, startLab } from './cluster-control-
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
 import { createPki } from './cluster-pki.js';
 import { readRecord, type ClusterRecord } from './cluster-record.js';
-import { kubectlCommand, kubectlWith } from './kubectl.js';
+import { kubectlWith, provideKubectl } from './kubectl.js';
 import { layoutOf, nodePlans, type Layout } from './layout.js';
 import { takeLock } from './lock.js';
 import { applyManifests, readManifests } from './manifests.js';
@@ -179,12 +179,7 @@ async function buildPrograms(layout: Layout): Promise<void> {
 /** Makes `kubectl` (where the machine has none) and our plugins callable from the cluster's bin folder. */
 export async function linkPrograms(cluster: Cluster): Promise<{ ownKubectl: boolean; plugins: boolean }> {
   const record = readRecord(cluster.layout);
-  const [command = 'kubectl', ...rest] = await kubectlCommand(record?.root ?? '');
-  const ownKubectl = rest.length > 0;
-  if (ownKubectl) {
-    const words = [command, ...rest].map((word) => `'${word}'`).join(' ');
-    writeFileSync(join(cluster.layout.bin, 'kubectl'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
-  }
+  const ownKubectl = await provideKubectl(record?.root ?? '', cluster.layout.bin);
   return { ownKubectl, plugins: linkPlugins(cluster.layout.bin) };
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, type RunOptions, type RunResult } from './run.js';
 
@@ -16,12 +16,27 @@ export function kubectlCommand(root: string): Promise<string[]> {
   return known;
 }
 
-async function find(root: string): Promise<string[]> {
+/** True when the machine has a kubectl of its own that is new enough. */
+export async function machineHasKubectl(): Promise<boolean> {
   const { code, stdout } = await run('kubectl', ['version', '--client', '-o', 'json']).catch(() => ({
     code: 127,
     stdout: '',
   }));
-  if (code === 0 && isNewEnough(stdout)) return ['kubectl'];
+  return code === 0 && isNewEnough(stdout);
+}
+
+/** Puts a kubectl into the folder where the machine has none of its own. Answers whether it did. */
+export async function provideKubectl(root: string, folder: string): Promise<boolean> {
+  const command = await kubectlCommand(root);
+  if (command.length === 1) return false;
+  const words = command.map((word) => `'${word}'`).join(' ');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'kubectl'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  return true;
+}
+
+async function find(root: string): Promise<string[]> {
+  if (await machineHasKubectl()) return ['kubectl'];
   const loader = ['lib64/ld-linux-x86-64.so.2', 'lib/ld-linux-aarch64.so.1']
     .map((path) => join(root, path))
     .find((path) => existsSync(path));
