@@ -2,7 +2,7 @@
  * The pod that continues the source: the source's spec with what must differ, and nothing else. This is the one place
  * where the difference is decided; each is said in a sentence (status.specChanges).
  */
-import { ANNOTATION, GROUP, RUNTIME_CLASS } from '../../common/api/names.js';
+import { ANNOTATION, RUNTIME_CLASS } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
 import { originOf } from './names.js';
@@ -111,11 +111,6 @@ export function targetPod(source: Pod, migration: PodMigration, plan: TargetPodP
 /** True for a pod that this migration has made. */
 export function isTargetOf(pod: Pod, migration: PodMigration): boolean {
   return pod.metadata.annotations?.[ANNOTATION.migration] === migration.metadata.uid;
-}
-
-/** UID of the migration that made this pod, if one did. */
-export function madeBy(pod: Pod): string | undefined {
-  return pod.metadata.annotations?.[`${GROUP}/migration`];
 }
 
 /**

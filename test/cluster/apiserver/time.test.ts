@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseQuantity } from './quantity.js';
+import { parseQuantity } from '../quantity.js';
 import { humanDuration } from './time.js';
 
 test('durations read as in kubectl', () => {

@@ -1,3 +1,4 @@
+import { parseQuantity as valueOf } from '../quantity.js';
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Plain, Pod } from '../../../common/kube/types.js';
 
@@ -44,28 +45,7 @@ export function qosClass(pod: Pod): QosClass {
   return guaranteed ? 'Guaranteed' : 'Burstable';
 }
 
-const suffixes: Record<string, number> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
 /** The number that a Kubernetes quantity ("250m", "64Mi", "1e3") stands for; 0 for what is none. */
 export function parseQuantity(quantity: string | number): number {
-  const match = /^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkMGTPE]|[KMGTPE]i)?$/.exec(String(quantity).trim());
-  if (!match) return 0;
-  return Number(match[1]) * (suffixes[match[2] ?? ''] ?? 1);
+  return valueOf(String(quantity).trim()) ?? 0;
 }

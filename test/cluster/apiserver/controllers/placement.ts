@@ -1,7 +1,7 @@
 /** Whether a pod may run on a node: the pure part of the scheduler. */
 import { at, isFields, listOf, type KubeObject } from '../kube-object.js';
 import { matchesExpression } from '../label-selector.js';
-import { parseQuantity } from '../quantity.js';
+import { parseQuantity } from '../../quantity.js';
 import type { Pod, Taint, Toleration } from '../resources/pod-types.js';
 
 /** Why a pod does not fit on a node, in the words of kube-scheduler; undefined when it does. */

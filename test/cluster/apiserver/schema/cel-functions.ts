@@ -1,6 +1,6 @@
 /** Functions that Kubernetes adds to CEL (kubernetes.io: "CEL options, language features and libraries"). */
 import type { Environment } from '@marcbachmann/cel-js';
-import { parseQuantity } from '../quantity.js';
+import { parseQuantity } from '../../quantity.js';
 
 type Comparable = string | number | bigint;
 

@@ -1,4 +1,4 @@
-import { parseQuantity } from '../quantity.js';
+import { parseQuantity } from '../../quantity.js';
 import { containersOf, type PodSpec } from '../resources/pod-types.js';
 
 const counted = ['cpu', 'memory'] as const;

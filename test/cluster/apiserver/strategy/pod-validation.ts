@@ -1,6 +1,6 @@
 /** What people get wrong in pods, in the API server's words (k8s.io/kubernetes/pkg/apis/core/validation). */
 import { isFields, sameJson } from '../kube-object.js';
-import { parseQuantity } from '../quantity.js';
+import { parseQuantity } from '../../quantity.js';
 import { containersOf, type Container, type Pod, type PodSpec } from '../resources/pod-types.js';
 import { fieldError, type FieldError } from '../status-error.js';
 import { labelErrors, labelProblem, subdomainProblem } from '../validation/metadata.js';
