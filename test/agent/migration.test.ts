@@ -481,27 +481,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
 
   /** Creates and starts a second container in the sandbox of a pod, as a restart does. */
   async function restartIn(on: AgentNode, pod: RunningPod): Promise<void> {
-    const { status } = await on.cri.runtime.podSandboxStatus({ podSandboxId: pod.sandboxId, verbose: false });
-    const { ContainerConfig, PodSandboxConfig } = await import('../../proto/gen/runtime/v1/cri.js');
-    const { containerId } = await on.cri.runtime.createContainer({
-      podSandboxId: pod.sandboxId,
-      sandboxConfig: PodSandboxConfig.fromPartial({
-        metadata: status?.metadata,
-        labels: status?.labels,
-        annotations: status?.annotations,
-        logDirectory: pod.logPath.replace(/\/[^/]+\/[^/]+$/, ''),
-        linux: { cgroupParent: `/kubepods/besteffort/pod${pod.uid}` },
-      }),
-      config: ContainerConfig.fromPartial({
-        metadata: { name: 'counter', attempt: 1 },
-        image: { image: counterPod.image },
-        command: [...(counterPod.command ?? [])],
-        labels: { ...status?.labels, 'io.kubernetes.container.name': 'counter' },
-        logPath: 'counter/1.log',
-        mounts: [{ hostPath: pod.volumes.data ?? '', containerPath: '/data' }],
-        linux: { resources: { cpuShares: 2n, oomScoreAdj: 1000n }, securityContext: {} },
-      }),
-    });
+    const containerId = await pod.createContainer({ attempt: 1 });
     await on.cri.runtime.startContainer({ containerId });
   }
 

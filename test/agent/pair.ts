@@ -3,31 +3,21 @@
  * tests talk to.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { credentials, type handleUnaryCall, type ServiceError } from '@grpc/grpc-js';
 import { bundle } from '../../build.mjs';
-import {
-  AGENT_COMMON_NAME_PREFIX,
-  AGENT_ORGANIZATION,
-  agentDnsName,
-  CONTROLLER_COMMON_NAME,
-  CONTROLLER_ORGANIZATION,
-} from '../../common/api/names.js';
-import {
-  AgentServiceClient,
-  ErrorDetail,
-  type AgentServiceServer,
-  type Progress,
-} from '../../proto/gen/lpm/v1/agent.js';
 import { openCri, type Cri } from '../cluster/cri.js';
 import { makeLabNetwork, startNamespaceHolder } from '../cluster/node/network.js';
 import { nodeRoot } from '../cluster/node-root.js';
 import { startNode, type NodeHandle } from '../cluster/node/start.js';
-import { createCa, issueCertificate, type KeyPair } from '../cluster/pki.js';
+import { createCa, type KeyPair } from '../cluster/pki.js';
 import { endProcess, type ProcessRecord } from '../cluster/processes.js';
+import { controllerCertificate, writeAgentTls } from './certificates.js';
+import { AgentClient } from './client.js';
+
+export { AgentClient, AgentError } from './client.js';
 
 const addresses = { a: '10.88.7.10', b: '10.88.7.20' } as const;
 const cidrs = { a: '10.244.71.0/24', b: '10.244.72.0/24' } as const;
@@ -50,73 +40,6 @@ export interface Pair {
   stop(): Promise<void>;
 }
 
-/** What an agent answered instead of a result. */
-export class AgentError extends Error {
-  constructor(
-    readonly detail: ErrorDetail,
-    readonly code: number,
-  ) {
-    super(detail.message);
-  }
-  get reason(): string {
-    return this.detail.reason;
-  }
-}
-
-type UnaryName =
-  'getNodeInfo' | 'inspectPod' | 'getPodState' | 'commit' | 'revoke' | 'thaw' | 'endSource' | 'discard';
-type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts'> = Parameters<
-  AgentServiceClient[Name]
->[0];
-type Response<Name extends UnaryName> =
-  AgentServiceServer[Name] extends handleUnaryCall<never, infer Answer> ? Answer : never;
-
-export class AgentClient {
-  constructor(readonly raw: AgentServiceClient) {}
-
-  call<Name extends UnaryName>(name: Name, request: Request<Name>): Promise<Response<Name>> {
-    return new Promise((resolve, reject) => {
-      const method = this.raw[name].bind(this.raw) as unknown as (
-        request: Request<Name>,
-        done: (error: ServiceError | null, response: Response<Name>) => void,
-      ) => unknown;
-      method(request, (error, response) => (error ? reject(explain(error)) : resolve(response)));
-    });
-  }
-
-  checkpoint(request: Request<'checkpoint'>, onProgress?: (progress: Progress) => void) {
-    return lastOf(this.raw.checkpoint(request), onProgress);
-  }
-  restore(request: Request<'restore'>, onProgress?: (progress: Progress) => void) {
-    return lastOf(this.raw.restore(request), onProgress);
-  }
-}
-
-async function lastOf<Result>(
-  stream: AsyncIterable<unknown>,
-  onProgress: (progress: Progress) => void = () => {},
-): Promise<Result> {
-  let result: Result | undefined;
-  try {
-    for await (const message of stream) {
-      const { event } = message as {
-        event: { $case: 'progress'; value: Progress } | { $case: 'result'; value: Result };
-      };
-      if (event.$case === 'progress') onProgress(event.value);
-      else result = event.value;
-    }
-  } catch (error) {
-    throw explain(error as ServiceError);
-  }
-  if (result === undefined) throw new Error('the stream ended without a result');
-  return result;
-}
-
-function explain(error: ServiceError): Error {
-  const [raw] = error.metadata?.get('lpm-error-bin') ?? [];
-  return raw instanceof Buffer ? new AgentError(ErrorDetail.decode(raw), error.code) : error;
-}
-
 export async function startPair(): Promise<Pair> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-agents-'));
   const ends: (() => unknown)[] = [() => rmSync(dir, { recursive: true, force: true })];
@@ -130,15 +53,14 @@ export async function startPair(): Promise<Pair> {
     const lab = await startNamespaceHolder();
     ends.push(() => endProcess(lab, 0));
     await makeLabNetwork(root, lab, '10.88.7.1/24');
-    const controller = await issueCertificate(ca, {
-      commonName: CONTROLLER_COMMON_NAME,
-      organization: [CONTROLLER_ORGANIZATION],
-      usages: ['client'],
-    });
+    const controller = await controllerCertificate(ca);
     const connect = (to: { node: NodeHandle }, certificate: KeyPair): AgentClient => {
-      const client = clientOf(join(dir, `${to.node.name}.sock`), to.node.name, ca, certificate);
-      ends.push(() => client.close());
-      return new AgentClient(client);
+      const client = AgentClient.connect(`unix:${join(dir, `${to.node.name}.sock`)}`, to.node.name, {
+        ca: ca.cert,
+        ...certificate,
+      });
+      ends.push(() => client.raw.close());
+      return client;
     };
     const one = async (key: 'a' | 'b'): Promise<AgentNode> => {
       const name = `node-${key}`;
@@ -158,7 +80,11 @@ export async function startPair(): Promise<Pair> {
         },
         binds: [
           { from: join(dir, 'bin'), to: '/mnt', mode: 'ro' },
-          { from: await writeTls(dir, name, addresses[key], ca), to: '/etc/lpm/tls', mode: 'ro' },
+          {
+            from: await writeAgentTls(join(dir, `${name}-tls`), name, addresses[key], ca),
+            to: '/etc/lpm/tls',
+            mode: 'ro',
+          },
         ],
       });
       ends.push(() => node.stop());
@@ -185,22 +111,6 @@ export async function startPair(): Promise<Pair> {
   }
 }
 
-async function writeTls(dir: string, name: string, ip: string, ca: KeyPair): Promise<string> {
-  const folder = join(dir, `${name}-tls`);
-  mkdirSync(folder);
-  const { cert, key } = await issueCertificate(ca, {
-    commonName: `${AGENT_COMMON_NAME_PREFIX}${name}`,
-    organization: [AGENT_ORGANIZATION],
-    dnsNames: [agentDnsName(name)],
-    ipAddresses: [ip],
-    usages: ['client', 'server'],
-  });
-  writeFileSync(join(folder, 'tls.crt'), cert);
-  writeFileSync(join(folder, 'tls.key'), key);
-  writeFileSync(join(folder, 'ca.crt'), ca.cert);
-  return folder;
-}
-
 /** The nodes' network is not this process's; a unix socket is seen on both sides. */
 async function relay(lab: ProcessRecord, socket: string, ip: string): Promise<() => void> {
   const script =
@@ -218,31 +128,12 @@ async function relay(lab: ProcessRecord, socket: string, ip: string): Promise<()
   return () => void child.kill('SIGKILL');
 }
 
-function clientOf(socket: string, nodeName: string, ca: KeyPair, certificate: KeyPair): AgentServiceClient {
-  const tls = credentials.createSsl(
-    Buffer.from(ca.cert),
-    Buffer.from(certificate.key),
-    Buffer.from(certificate.cert),
-  );
-  return new AgentServiceClient(`unix:${socket}`, tls, {
-    'grpc.ssl_target_name_override': agentDnsName(nodeName),
-    'grpc.default_authority': agentDnsName(nodeName),
-    'grpc.initial_reconnect_backoff_ms': 50,
-    'grpc.max_reconnect_backoff_ms': 200,
-  });
-}
-
 /** Waits until an agent answers. */
 export async function serving({ agent, node }: Pick<AgentNode, 'agent' | 'node'>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    try {
-      await agent.call('getPodState', { podUid: '00000000-0000-0000-0000-000000000000' });
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw new Error(`${String(error)}\n${agentLog(node)}`);
-      await delay(50);
-    }
+  try {
+    await agent.serving();
+  } catch (error) {
+    throw new Error(`${String(error)}\n${agentLog(node)}`);
   }
 }
 

@@ -101,6 +101,16 @@ export interface TestPod {
   /** emptyDir volumes: name → path in the container. They lie where the kubelet puts them. */
   emptyDirs?: Readonly<Record<string, string>>;
   runAsUser?: number;
+  /** The pod's cgroup; by default as the kubelet names it with the cgroupfs driver. */
+  cgroupParent?: string;
+}
+
+/** What distinguishes a further container of a pod from its first one. */
+export interface FurtherContainer {
+  name?: string;
+  /** 1 and more: a restart. */
+  attempt?: number;
+  command?: readonly string[];
 }
 
 export interface RunningPod {
@@ -115,6 +125,8 @@ export interface RunningPod {
   volumes: Record<string, string>;
   /** Creates and starts the container; called by runPod unless `startContainer: false`. */
   start(): Promise<void>;
+  /** Creates another container in the pod's sandbox, as the kubelet does to restart one; answers its ID. */
+  createContainer(further: FurtherContainer): Promise<string>;
   remove(): Promise<void>;
 }
 
@@ -124,7 +136,7 @@ export interface RunningPod {
  * @param options.startContainer with false the container is created, and started by the answer's `start()`.
  */
 export async function runPod(
-  node: NodeHandle,
+  node: Pick<NodeHandle, 'path'>,
   client: Cri,
   pod: TestPod,
   options: { startContainer?: boolean } = {},
@@ -150,8 +162,6 @@ export async function runPod(
     mkdirSync(node.path(volumes[name]), { recursive: true });
     chmodSync(node.path(volumes[name]), 0o777);
   }
-  mkdirSync(node.path(`${logDirectory}/${container}`), { recursive: true });
-
   const config = PodSandboxConfig.fromPartial({
     metadata: { name: pod.name, namespace, uid, attempt: 0 },
     hostname: pod.hostname ?? pod.name,
@@ -159,35 +169,41 @@ export async function runPod(
     labels: podLabels,
     annotations: { ...pod.annotations },
     linux: {
-      cgroupParent: `/kubepods/besteffort/pod${uid}`,
+      cgroupParent: pod.cgroupParent ?? `/kubepods/besteffort/pod${uid}`,
       securityContext: { namespaceOptions },
     },
   });
   const { podSandboxId } = await client.runtime.runPodSandbox({ config, runtimeHandler: pod.handler ?? '' });
-  const { containerId } = await client.runtime.createContainer({
-    podSandboxId,
-    sandboxConfig: config,
-    config: ContainerConfig.fromPartial({
-      metadata: { name: container, attempt: 0 },
-      image: { image: pod.image },
-      command: [...(pod.command ?? [])],
-      args: [...(pod.args ?? [])],
-      labels: { ...podLabels, 'io.kubernetes.container.name': container },
-      annotations: { ...pod.annotations, 'io.kubernetes.container.restartCount': '0' },
-      logPath: `${container}/0.log`,
-      mounts: Object.entries(pod.emptyDirs ?? {}).map(([name, path]) => ({
-        hostPath: volumes[name] ?? '',
-        containerPath: path,
-      })),
-      linux: {
-        resources: { cpuShares: 2n, oomScoreAdj: 1000n },
-        securityContext: {
-          namespaceOptions,
-          runAsUser: pod.runAsUser === undefined ? undefined : { value: BigInt(pod.runAsUser) },
+  const createContainer = async (further: FurtherContainer): Promise<string> => {
+    const { name = container, attempt = 0, command = pod.command ?? [] } = further;
+    mkdirSync(node.path(`${logDirectory}/${name}`), { recursive: true });
+    const { containerId } = await client.runtime.createContainer({
+      podSandboxId,
+      sandboxConfig: config,
+      config: ContainerConfig.fromPartial({
+        metadata: { name, attempt },
+        image: { image: pod.image },
+        command: [...command],
+        args: [...(pod.args ?? [])],
+        labels: { ...podLabels, 'io.kubernetes.container.name': name },
+        annotations: { ...pod.annotations, 'io.kubernetes.container.restartCount': String(attempt) },
+        logPath: `${name}/${attempt}.log`,
+        mounts: Object.entries(pod.emptyDirs ?? {}).map(([volume, path]) => ({
+          hostPath: volumes[volume] ?? '',
+          containerPath: path,
+        })),
+        linux: {
+          resources: { cpuShares: 2n, oomScoreAdj: 1000n },
+          securityContext: {
+            namespaceOptions,
+            runAsUser: pod.runAsUser === undefined ? undefined : { value: BigInt(pod.runAsUser) },
+          },
         },
-      },
-    }),
-  });
+      }),
+    });
+    return containerId;
+  };
+  const containerId = await createContainer({});
   const start = async (): Promise<void> => {
     await client.runtime.startContainer({ containerId });
   };
@@ -201,6 +217,7 @@ export async function runPod(
     logPath: `${logDirectory}/${container}/0.log`,
     volumes,
     start,
+    createContainer,
     remove: async () => {
       await client.runtime.stopContainer({ containerId, timeout: 0n });
       await client.runtime.stopPodSandbox({ podSandboxId });
