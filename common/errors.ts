@@ -75,6 +75,10 @@ export const ERRORS = {
   // Around
   RuntimeUnavailable: passing,
   NotSupportedYet: refusal,
+  /** Somebody else acts for the object: begin again from what stands on the API server. */
+  Superseded: { grpcStatus: GRPC.ABORTED, retryable: true },
+  /** Another replica of the controller acts. */
+  NotLeader: { grpcStatus: GRPC.ABORTED, retryable: false },
   Internal: failure,
 } as const satisfies Record<string, ErrorKind>;
 

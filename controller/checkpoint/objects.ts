@@ -111,17 +111,21 @@ export class CheckpointObjects {
 
   async markRunning(subject: CheckpointSubject, origin: CheckpointOrigin): Promise<void> {
     const now = this.now();
-    await this.#updateAll(subject, (status, object) => ({
-      ...withPhase(withPhase(status, 'Pending', now), 'Running', now),
-      message: `Pod ${origin.podName} is being checkpointed on node ${origin.nodeName}.`,
-      observedGeneration: object.metadata.generation ?? 1,
-      nodeName: origin.nodeName,
-      podUID: origin.podUID,
-      startTime: status.startTime ?? isoTime(now),
-      ...(object.kind === 'PodCheckpoint'
-        ? { containerCheckpoints: subject.containerCheckpoints.map(({ metadata }) => metadata.name) }
-        : { containerID: containerOf(object, origin)?.containerID ?? '' }),
-    }));
+    await this.#updateAll(subject, (status, object) => {
+      // Late, or by a controller that another has replaced: what has ended stays so.
+      if (isFinal(status)) return status;
+      return {
+        ...withPhase(withPhase(status, 'Pending', now), 'Running', now),
+        message: `Pod ${origin.podName} is being checkpointed on node ${origin.nodeName}.`,
+        observedGeneration: object.metadata.generation ?? 1,
+        nodeName: origin.nodeName,
+        podUID: origin.podUID,
+        startTime: status.startTime ?? isoTime(now),
+        ...(object.kind === 'PodCheckpoint'
+          ? { containerCheckpoints: subject.containerCheckpoints.map(({ metadata }) => metadata.name) }
+          : { containerID: containerOf(object, origin)?.containerID ?? '' }),
+      };
+    });
   }
 
   /** Makes the contents, binds them and marks everything as succeeded. */

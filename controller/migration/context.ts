@@ -45,6 +45,7 @@ export class MigrationContext {
         this.log.warn(
           `The status cannot be written: ${error instanceof Error ? error.message : String(error)}`,
         ),
+      onSuperseded: changed,
     });
   }
 

@@ -1,6 +1,7 @@
 /** The loop around decide(): observe, decide, record, start. */
 import { API_VERSION, FINALIZER } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
+import { messageOf } from '../../common/errors.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { Pod } from '../../common/kube/types.js';
 import type { Parts } from '../parts.js';
@@ -13,6 +14,8 @@ import type { Decision, EventSpec, Observed } from './observed.js';
 
 /** Decisions that follow each other at once; more means that two states point at each other. */
 const MAX_TURNS = 20;
+/** A pause before a migration is taken up again that somebody else acted for: two who take turns must not spin. */
+const SUPERSEDED_MS = 200;
 
 export class MigrationReconciler {
   readonly #contexts = new Map<string, MigrationContext>();
@@ -57,7 +60,19 @@ export class MigrationReconciler {
       if (!context) return {};
     }
     context.seen(cached);
-    return this.#drive(context);
+    try {
+      return await this.#drive(context);
+    } catch (error) {
+      if (!context.recorder.superseded) throw error;
+      return this.#drop(context, error);
+    }
+  }
+
+  /** Somebody else acts for the migration: what is remembered here is worth nothing. The next turn begins from what stands. */
+  #drop(context: MigrationContext, why: unknown): Requeue {
+    context.log.warn(`What was decided is dropped, nothing is started: ${messageOf(why)}`);
+    if (this.#contexts.get(context.key) === context) this.#contexts.delete(context.key);
+    return { afterMs: SUPERSEDED_MS };
   }
 
   /** Waits until everything that was recorded is written. */
@@ -88,11 +103,14 @@ export class MigrationReconciler {
 
   async #drive(context: MigrationContext): Promise<Requeue> {
     for (let turn = 0; turn < MAX_TURNS; turn += 1) {
+      // Thrown to reconcile(), which drops the context.
+      if (context.recorder.superseded) await context.recorder.flush();
       if (context.ended) {
         if (!context.finished) await this.#end(context);
         return {};
       }
       const observed = await observe(this.parts, context);
+      if (context.recorder.superseded) continue;
       const decision = decide(observed);
       const goneMeanwhile = !(await this.#carryOut(context, observed, decision));
       if (!decision.again && !goneMeanwhile && !context.ended) {
@@ -104,7 +122,7 @@ export class MigrationReconciler {
     throw new Error(`Migration ${context.key} decides for ever in phase ${context.migration.status?.phase}.`);
   }
 
-  /** False when the object vanished before what was decided could be recorded: nothing was started. */
+  /** False when the object vanished, or somebody else wrote it, before what was decided was recorded: nothing was started. */
   async #carryOut(context: MigrationContext, observed: Observed, decision: Decision): Promise<boolean> {
     const before = observed.migration.status?.phase;
     if (decision.finalizer === 'add') await this.#setFinalizer(context, true);
@@ -119,6 +137,7 @@ export class MigrationReconciler {
       await context.recorder.flush();
       if (context.recorder.gone && !observed.migration.metadata.deletionTimestamp) return false;
     }
+    if (context.recorder.superseded) return false;
     for (const { operation, plan } of decision.start) act(this.parts, context, operation, plan);
     for (const event of decision.events) this.#event(context, observed, event);
     return true;
@@ -151,8 +170,11 @@ export class MigrationReconciler {
     this.enqueue(context.key);
   }
 
+  /** Throws when somebody else acts for the migration. */
   async #setFinalizer(context: MigrationContext, wanted: boolean): Promise<void> {
     for (;;) {
+      // Its own writes must not be in each other's way; and a finalizer is no business of one who is superseded.
+      await context.recorder.flush();
       if (context.recorder.gone) return;
       const { metadata } = context.recorder.object;
       const have = metadata.finalizers ?? [];
@@ -166,9 +188,7 @@ export class MigrationReconciler {
         return;
       } catch (error) {
         if (!(error instanceof ApiError) || !(error.isConflict || error.isNotFound)) throw error;
-        const live = await this.parts.client.podMigrations.find(metadata.name, metadata.namespace);
-        if (!live || live.metadata.uid !== metadata.uid) return;
-        context.recorder.adopt(live);
+        context.recorder.adopt(await this.parts.client.podMigrations.find(metadata.name, metadata.namespace));
       }
     }
   }

@@ -55,8 +55,18 @@ export class Rig {
   }
 
   async startController(): Promise<void> {
-    this.controller = runController({
-      client: this.client,
+    this.controller = await this.anotherController(this.client);
+  }
+
+  /** A client of one's own, as each process has it. */
+  newClient(): KubeClient {
+    return new KubeClient(loadKubeConfig({ kubeconfig: this.api.kubeconfig }), { userAgent: 'test' });
+  }
+
+  /** One more controller beside the rig's own, to be stopped by the test. */
+  async anotherController(client: KubeClient): Promise<Controller> {
+    const controller = runController({
+      client,
       agentTls: this.tls,
       agentPort: this.port,
       workers: 4,
@@ -66,7 +76,8 @@ export class Rig {
       }),
       agentTimeouts: { callMs: 2000, workMs: 2000, silenceMs: 2000 },
     });
-    await this.controller.started;
+    await controller.started;
+    return controller;
   }
 
   async stop(): Promise<void> {
