@@ -25,6 +25,7 @@ import { pagesWritten } from './criu-stats.js';
 import { dumpContainer } from './dump.js';
 import { freezeAll, hasOwnFreeze, isFrozen, thawAll } from './freeze.js';
 import { collectLayer, overlayOfProcess } from './layer.js';
+import { keepDumpLogs } from './kept-logs.js';
 import { memoryBytes } from './memory.js';
 import { checkContainerId, checkLabel, checkPod, checkUid, type CheckedPod } from './names.js';
 import { findOciContainer, findOciRuntime } from './oci.js';
@@ -280,7 +281,9 @@ async function undo(
 ): Promise<LpmError> {
   const doomed = doomedProcesses(frozen);
   thawAll(frozen);
-  rmSync(context.state.partialArtifacts(request.checkpointUid), { recursive: true, force: true });
+  const partial = context.state.partialArtifacts(request.checkpointUid);
+  await keepDumpLogs(context, request.checkpointUid, partial);
+  rmSync(partial, { recursive: true, force: true });
   const cause =
     error instanceof LpmError ? error : new LpmError('Internal', messageOf(error), { cause: error });
   const failure =

@@ -3,12 +3,15 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import type { Context } from './context.js';
+import { keepDumpLogs, keepRestoreLogs } from './kept-logs.js';
 import { observePod } from './target.js';
 import { folderBytes } from './volumes.js';
 
 /** Removes the artifacts of a checkpoint. Answers the bytes that this frees. */
 export async function discardCheckpoint(context: Context, checkpointUid: string): Promise<number> {
-  return remove(context.state.artifacts(checkpointUid));
+  const artifacts = context.state.artifacts(checkpointUid);
+  await keepDumpLogs(context, checkpointUid, artifacts);
+  return remove(artifacts);
 }
 
 /**
@@ -16,6 +19,7 @@ export async function discardCheckpoint(context: Context, checkpointUid: string)
  */
 export async function discardStage(context: Context, podUid: string): Promise<number> {
   const pod = context.state.pod(podUid);
+  await keepRestoreLogs(context, podUid);
   let bytes = await remove(join(pod, 'incoming'));
   for (const { folder } of observePod(context.state, podUid)) {
     rmSync(join(folder, 'ready'), { force: true });

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
@@ -59,6 +59,9 @@ export async function dumpContainer(
   const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart });
   const log = await readFile(join(work, 'dump.log'), 'utf8').catch(() => '');
   if (result.code !== 0) {
+    // Kept beside dump.log: a runtime that fails before it calls CRIU says so nowhere else.
+    mkdirSync(work, { recursive: true, mode: 0o700 });
+    if (result.stderr) writeFileSync(join(work, 'runtime.log'), result.stderr, { mode: 0o600 });
     const finding = explainCriuLog(log);
     const said = result.stderr.trim().split('\n').at(-1) ?? '';
     throw new LpmError(

@@ -7,6 +7,7 @@ import { podCgroupOf, type FreezerCgroup } from './cgroup.js';
 import { dumperAlive } from './checkpoint.js';
 import type { Context } from './context.js';
 import { thawAll } from './freeze.js';
+import { keepDumpLogs } from './kept-logs.js';
 import { findOciContainer } from './oci.js';
 import { readFields } from './state.js';
 
@@ -40,6 +41,7 @@ export async function recoverCheckpoints(context: Context): Promise<void> {
       }
     }
     thawAll(cgroups);
+    await keepDumpLogs(context, checkpointUid, partial);
     rmSync(partial, { recursive: true, force: true });
     context.log.warn('thawed the source of a checkpoint that an earlier agent left unfinished', {
       checkpoint_uid: checkpointUid,

@@ -8,6 +8,7 @@ import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
 import { removeForgottenMarks, removeForgottenPods } from './discard.js';
 import { healthHttpServer, healthService } from './health.js';
+import { removeOldLogs } from './kept-logs.js';
 import { recoverCheckpoints } from './recover.js';
 import { Restores } from './restore.js';
 import { agentService } from './service.js';
@@ -57,9 +58,11 @@ export async function startAgent(
   const http = healthHttpServer({ readiness, metrics: context.metrics });
   const healthPort = await listenHttp(http, healthListen);
   const forget = (): void => {
-    Promise.all([removeForgottenPods(context), removeForgottenMarks(context)]).catch((error: unknown) =>
-      context.log.warn('cannot look for marks of pods that are gone', { error }),
-    );
+    Promise.all([
+      removeForgottenPods(context),
+      removeForgottenMarks(context),
+      removeOldLogs(context.state),
+    ]).catch((error: unknown) => context.log.warn('cannot look for marks of pods that are gone', { error }));
   };
   const timer = setInterval(forget, FORGET_EVERY_MS);
   timer.unref();

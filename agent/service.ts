@@ -10,6 +10,7 @@ import type { Context } from './context.js';
 import { discardCheckpoint, discardStage } from './discard.js';
 import { endSource } from './end-source.js';
 import { inspectPod } from './inspect.js';
+import { readLogs } from './kept-logs.js';
 import { checkPod, checkUid } from './names.js';
 import { nodeInfo } from './node-info.js';
 import type { Operation } from './operation.js';
@@ -165,6 +166,10 @@ export function agentService(
       if (podUid) bytes += await discardStage(context, podUid);
       return { bytesFreed: BigInt(bytes) };
     }),
+
+    readLogs: unary('readLogs', async ({ uid, podUid, maxBytes }) => ({
+      logs: await readLogs(context, checkUid(uid, 'UID'), podUid && checkUid(podUid, 'pod UID'), maxBytes),
+    })),
   };
 }
 

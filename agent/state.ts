@@ -22,6 +22,7 @@ export class StateDir {
   constructor(readonly root: string) {
     mkdirSync(join(root, 'artifacts'), { recursive: true, mode: 0o700 });
     mkdirSync(join(root, 'pods'), { recursive: true, mode: 0o700 });
+    mkdirSync(join(root, 'logs'), { recursive: true, mode: 0o700 });
   }
 
   get artifactsRoot(): string {
@@ -34,6 +35,13 @@ export class StateDir {
   /** The same checkpoint while it is made. */
   partialArtifacts(checkpointUid: string): string {
     return `${this.artifacts(checkpointUid)}.partial`;
+  }
+  get logsRoot(): string {
+    return join(this.root, 'logs');
+  }
+  /** Logs of a checkpoint or a restore, kept when what they are about is gone. */
+  logs(uid: string): string {
+    return join(this.root, 'logs', checkUid(uid, 'UID').toLowerCase());
   }
   pod(podUid: string): string {
     return join(this.root, 'pods', checkUid(podUid, 'pod UID').toLowerCase());

@@ -29,6 +29,11 @@ export const ANNOTATION = {
   sourcePodUid: `${GROUP}/source-pod-uid`,
 } as const;
 
+/** Name of the ConfigMap that holds CRIU's logs of a migration (object names have at most 253 characters). */
+export function criuLogName(migration: string): string {
+  return `${migration.slice(0, 253 - '-criu-log'.length)}-criu-log`;
+}
+
 /** Common name of the controller's certificate and the prefix of an agent's. */
 export const CONTROLLER_COMMON_NAME = 'lpm-controller';
 export const AGENT_COMMON_NAME_PREFIX = 'lpm-agent:';

@@ -16,7 +16,17 @@ import {
   type PodMigration,
 } from '../api/schema.js';
 import { ApiError, ApiUnreachable, unreachable } from './api-error.js';
-import type { CoreEvent, KubeList, KubeObject, Lease, Namespace, Node, Pod, WatchEvent } from './types.js';
+import type {
+  ConfigMap,
+  CoreEvent,
+  KubeList,
+  KubeObject,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  WatchEvent,
+} from './types.js';
 
 export interface KubeClientOptions {
   /** Sent as User-Agent. */
@@ -148,6 +158,12 @@ export class KubeClient {
     version: 'v1',
     plural: 'events',
     kind: 'Event',
+  });
+  readonly configMaps = new ResourceClient<ConfigMap>(this, {
+    group: '',
+    version: 'v1',
+    plural: 'configmaps',
+    kind: 'ConfigMap',
   });
   readonly leases = new ResourceClient<Lease>(this, {
     group: 'coordination.k8s.io',

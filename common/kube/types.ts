@@ -1,5 +1,5 @@
 /** Kubernetes objects as they come over the wire: client-node's types with times as the strings that they are. */
-import type { CoreV1Event, V1Lease, V1Namespace, V1Node, V1Pod } from '@kubernetes/client-node';
+import type { CoreV1Event, V1ConfigMap, V1Lease, V1Namespace, V1Node, V1Pod } from '@kubernetes/client-node';
 import type { ObjectMeta } from '../api/schema.js';
 
 /** client-node declares times as Date, JSON has strings. */
@@ -22,6 +22,7 @@ type Typed<T extends { metadata?: unknown }> = Omit<Plain<T>, 'metadata'> & { me
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;
 export type Namespace = Typed<V1Namespace>;
+export type ConfigMap = Typed<V1ConfigMap>;
 export type Lease = Typed<V1Lease>;
 export type CoreEvent = Typed<CoreV1Event>;
 

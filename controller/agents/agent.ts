@@ -13,8 +13,10 @@ import {
   type DiscardRequest,
   type GetNodeInfoResponse,
   type GetPodStateResponse,
+  type KeptLog,
   type PodRef,
   type Progress,
+  type ReadLogsRequest,
   type RestoreRequest,
   type RestoreResult,
 } from '../../proto/gen/lpm/v1/agent.js';
@@ -97,6 +99,11 @@ export class Agent {
 
   async discard(what: Partial<DiscardRequest>): Promise<void> {
     await this.#call(methods.discard, { checkpointUid: '', podUid: '', ...what }, this.timeouts.workMs);
+  }
+
+  /** What the node keeps of the logs of a checkpoint or a restore. */
+  async readLogs(request: ReadLogsRequest): Promise<KeptLog[]> {
+    return (await this.#call(methods.readLogs, request)).logs;
   }
 
   checkpoint(

@@ -8,6 +8,7 @@ import type { Parts } from '../parts.js';
 import type { Requeue } from '../queue.js';
 import { act } from './act.js';
 import { MigrationContext } from './context.js';
+import { hasCriuLogs, storeCriuLogs } from './criu-logs.js';
 import { decide, isFinal } from './decide.js';
 import { observe } from './observe.js';
 import type { Decision, EventSpec, Observed } from './observed.js';
@@ -19,6 +20,8 @@ const SUPERSEDED_MS = 200;
 
 export class MigrationReconciler {
   readonly #contexts = new Map<string, MigrationContext>();
+  /** By UID of ended migrations, for as long as they have their finalizer: whether CRIU's logs are stored. */
+  readonly #logs = new Map<string, 'storing' | 'stored'>();
 
   constructor(
     private readonly parts: Parts,
@@ -51,6 +54,7 @@ export class MigrationReconciler {
     if (context?.finished && (!cached || cached.metadata.uid !== context.uid || isFinal(cached))) {
       // The watch has caught up with what was written: only now can the memory go.
       this.#contexts.delete(key);
+      this.#logs.delete(context.uid);
       context = undefined;
     }
     if (!context) {
@@ -106,7 +110,8 @@ export class MigrationReconciler {
       // Thrown to reconcile(), which drops the context.
       if (context.recorder.superseded) await context.recorder.flush();
       if (context.ended) {
-        if (!context.finished) await this.#end(context);
+        const { key, migration, checkpointUid } = context;
+        if (!context.finished && this.#logsStored(key, migration, checkpointUid)) await this.#end(context);
         return {};
       }
       const observed = await observe(this.parts, context);
@@ -141,6 +146,22 @@ export class MigrationReconciler {
     for (const { operation, plan } of decision.start) act(this.parts, context, operation, plan);
     for (const event of decision.events) this.#event(context, observed, event);
     return true;
+  }
+
+  /**
+   * True when CRIU's logs are stored, or there are none. They are fetched once and in the background, so that no worker waits
+   * for an agent while the pod of another migration is frozen; the finalizer stays for as long.
+   */
+  #logsStored(key: string, migration: PodMigration, checkpointUid?: string): boolean {
+    const uid = migration.metadata.uid!;
+    const state = this.#logs.get(uid);
+    if (state !== undefined || !hasCriuLogs(migration)) return state !== 'storing';
+    this.#logs.set(uid, 'storing');
+    void storeCriuLogs(this.parts, migration, checkpointUid).then(() => {
+      this.#logs.set(uid, 'stored');
+      this.enqueue(key);
+    });
+    return false;
   }
 
   /** The end state stands on the API server before the finalizer goes. */
@@ -196,7 +217,11 @@ export class MigrationReconciler {
   /** A migration that ended while the controller was away, or whose end was not tidied up. */
   async #withoutFinalizer(migration: PodMigration): Promise<Requeue> {
     const { name, namespace, resourceVersion, finalizers = [] } = migration.metadata;
-    if (!finalizers.includes(FINALIZER)) return {};
+    if (!finalizers.includes(FINALIZER)) {
+      this.#logs.delete(migration.metadata.uid!);
+      return {};
+    }
+    if (!this.#logsStored(`${namespace}/${name}`, migration)) return {};
     try {
       await this.parts.client.podMigrations.patch(name, namespace, {
         metadata: { finalizers: finalizers.filter((one) => one !== FINALIZER), resourceVersion },

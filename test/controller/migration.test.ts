@@ -27,6 +27,7 @@ beforeEach(() => {
       beforeCommit: () => {},
       afterCommit: () => {},
       handlersWait: true,
+      logs: () => [],
     });
   }
 });
@@ -274,6 +275,54 @@ test('a dump that fails is rolled back', async () => {
   );
   await assertRolledBack(pod, status);
   assert.equal((await rig.client.podCheckpoints.get('dump-fails', 'default')).status?.phase, 'Failed');
+});
+
+test('CRIU’s logs of a migration that failed lie beside it, and go with it', async () => {
+  const pod = await rig.runningPod('logged');
+  const endedAt = new Date();
+  rig.worker.behaviour.logs = (uid) => [
+    { containerName: 'counter', name: 'dump.log', text: `dump ${uid}\n`, endedAt },
+  ];
+  rig.master.behaviour.logs = (uid, podUid) => [
+    { containerName: 'counter', name: 'restore-1.log', text: `restore ${uid} of ${podUid}\n`, endedAt },
+  ];
+  rig.master.behaviour.beforeCommit = () => {
+    throw new LpmError('CriuRestoreFailed', 'CRIU could not restore container counter.');
+  };
+  const { metadata } = await rig.migrate('logged', { podName: 'logged' });
+  const status = await rig.ended('logged', 'Failed');
+  await assertRolledBack(pod, status);
+  const checkpoint = await rig.client.podCheckpoints.get('logged', 'default');
+  const stored = await rig.client.configMaps.get('logged-criu-log', 'default');
+  assert.deepEqual(stored.data, {
+    'source.counter.dump.log': `dump ${checkpoint.metadata.uid}\n`,
+    'target.counter.restore-1.log': `restore ${metadata.uid} of ${status.restoredPodUID}\n`,
+  });
+  assert.equal(stored.metadata.ownerReferences?.[0]?.uid, metadata.uid);
+
+  await rig.client.podMigrations.delete('logged', 'default');
+  await eventually('the logs are gone', async () =>
+    (await rig.client.configMaps.find('logged-criu-log', 'default')) ? undefined : true,
+  );
+});
+
+test('an agent that cannot tell its logs is noted, and a migration that froze nothing stores none', async () => {
+  await rig.runningPod('untold');
+  rig.worker.behaviour.duringDump = () => {
+    throw new LpmError('CriuDumpFailed', 'CRIU could not dump container counter.');
+  };
+  rig.worker.behaviour.logs = () => {
+    throw new LpmError('Internal', 'The disk is gone (simulated).');
+  };
+  await rig.migrate('untold', { podName: 'untold' });
+  await rig.ended('untold', 'Failed');
+  const { data } = await rig.client.configMaps.get('untold-criu-log', 'default');
+  assert.deepEqual(data, {
+    notes: 'The logs on node k8s-worker (source) could not be read: The disk is gone (simulated).\n',
+  });
+  await rig.migrate('refused', { podName: 'nobody' });
+  await rig.ended('refused', 'Failed');
+  assert.equal(await rig.client.configMaps.find('refused-criu-log', 'default'), undefined);
 });
 
 test('a restore that fails is rolled back: revoked first, then thawed', async () => {

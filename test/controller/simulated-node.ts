@@ -30,6 +30,7 @@ import {
   GetNodeInfoResponse,
   GetPodStateResponse,
   InspectPodResponse,
+  type KeptLog,
   RestoreResponse,
   Step,
   type AgentServiceServer,
@@ -60,6 +61,8 @@ export interface Behaviour {
   afterCommit: () => Promise<void> | void;
   /** The kubelet does not get the target pod ready. */
   handlersWait: boolean;
+  /** CRIU's logs that lie here for a checkpoint or a restore; a throw is an agent that cannot tell. */
+  logs: (uid: string, podUid: string) => KeptLog[];
 }
 
 export class SimulatedNode {
@@ -74,6 +77,7 @@ export class SimulatedNode {
     beforeCommit: () => {},
     afterCommit: () => {},
     handlersWait: true,
+    logs: () => [],
   };
   readonly #checkpoints = new Map<string, { uid: string; frozenAt: Date }>();
   #server: Server | undefined;
@@ -328,6 +332,7 @@ export class SimulatedNode {
         void podUid;
         return { bytesFreed: 4096n };
       }),
+      readLogs: unary(({ uid, podUid }) => ({ logs: this.behaviour.logs(uid, podUid) })),
       pullArtifacts: stream(() =>
         Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
       ),

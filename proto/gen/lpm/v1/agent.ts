@@ -540,6 +540,29 @@ export interface DiscardResponse {
   bytesFreed: bigint;
 }
 
+export interface ReadLogsRequest {
+  /** Uid of the checkpoint (source side) or of the restore (target side). */
+  uid: string;
+  /** PodUid of the target pod, so that attempts whose stage is not discarded yet are found; may be empty. */
+  podUid: string;
+  /** MaxBytes of each log, from its end; 0 means 256 KiB. */
+  maxBytes: number;
+}
+
+export interface ReadLogsResponse {
+  logs: KeptLog[];
+}
+
+export interface KeptLog {
+  containerName: string;
+  /** Name: dump.log, runtime.log, restore-<attempt>.log, action-<attempt>.log, layer-<attempt>.log. */
+  name: string;
+  /** Text: a log that was cut says so in its first line and repeats there the errors of what is left out. */
+  text: string;
+  /** EndedAt: when its last line was written. */
+  endedAt: Date | undefined;
+}
+
 function createBasePodRef(): PodRef {
   return { namespace: "", name: "", uid: "" };
 }
@@ -5191,6 +5214,307 @@ export const DiscardResponse: MessageFns<DiscardResponse> = {
   },
 };
 
+function createBaseReadLogsRequest(): ReadLogsRequest {
+  return { uid: "", podUid: "", maxBytes: 0 };
+}
+
+export const ReadLogsRequest: MessageFns<ReadLogsRequest> = {
+  encode(message: ReadLogsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uid !== "") {
+      writer.uint32(10).string(message.uid);
+    }
+    if (message.podUid !== "") {
+      writer.uint32(18).string(message.podUid);
+    }
+    if (message.maxBytes !== 0) {
+      writer.uint32(24).uint32(message.maxBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadLogsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadLogsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.podUid = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxBytes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadLogsRequest {
+    return {
+      uid: isSet(object.uid) ? globalThis.String(object.uid) : "",
+      podUid: isSet(object.podUid)
+        ? globalThis.String(object.podUid)
+        : isSet(object.pod_uid)
+        ? globalThis.String(object.pod_uid)
+        : "",
+      maxBytes: isSet(object.maxBytes)
+        ? globalThis.Number(object.maxBytes)
+        : isSet(object.max_bytes)
+        ? globalThis.Number(object.max_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: ReadLogsRequest): unknown {
+    const obj: any = {};
+    if (message.uid !== "") {
+      obj.uid = message.uid;
+    }
+    if (message.podUid !== "") {
+      obj.podUid = message.podUid;
+    }
+    if (message.maxBytes !== 0) {
+      obj.maxBytes = Math.round(message.maxBytes);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReadLogsRequest>, I>>(base?: I): ReadLogsRequest {
+    return ReadLogsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadLogsRequest>, I>>(object: I): ReadLogsRequest {
+    const message = createBaseReadLogsRequest();
+    message.uid = object.uid ?? "";
+    message.podUid = object.podUid ?? "";
+    message.maxBytes = object.maxBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadLogsResponse(): ReadLogsResponse {
+  return { logs: [] };
+}
+
+export const ReadLogsResponse: MessageFns<ReadLogsResponse> = {
+  encode(message: ReadLogsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.logs) {
+      KeptLog.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadLogsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadLogsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.logs.push(KeptLog.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadLogsResponse {
+    return { logs: globalThis.Array.isArray(object?.logs) ? object.logs.map((e: any) => KeptLog.fromJSON(e)) : [] };
+  },
+
+  toJSON(message: ReadLogsResponse): unknown {
+    const obj: any = {};
+    if (message.logs?.length) {
+      obj.logs = message.logs.map((e) => KeptLog.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReadLogsResponse>, I>>(base?: I): ReadLogsResponse {
+    return ReadLogsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadLogsResponse>, I>>(object: I): ReadLogsResponse {
+    const message = createBaseReadLogsResponse();
+    message.logs = object.logs?.map((e) => KeptLog.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseKeptLog(): KeptLog {
+  return { containerName: "", name: "", text: "", endedAt: undefined };
+}
+
+export const KeptLog: MessageFns<KeptLog> = {
+  encode(message: KeptLog, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.containerName !== "") {
+      writer.uint32(10).string(message.containerName);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    if (message.endedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.endedAt), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptLog {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptLog();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.containerName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.endedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeptLog {
+    return {
+      containerName: isSet(object.containerName)
+        ? globalThis.String(object.containerName)
+        : isSet(object.container_name)
+        ? globalThis.String(object.container_name)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      endedAt: isSet(object.endedAt)
+        ? fromJsonTimestamp(object.endedAt)
+        : isSet(object.ended_at)
+        ? fromJsonTimestamp(object.ended_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: KeptLog): unknown {
+    const obj: any = {};
+    if (message.containerName !== "") {
+      obj.containerName = message.containerName;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.endedAt !== undefined) {
+      obj.endedAt = message.endedAt.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<KeptLog>, I>>(base?: I): KeptLog {
+    return KeptLog.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<KeptLog>, I>>(object: I): KeptLog {
+    const message = createBaseKeptLog();
+    message.containerName = object.containerName ?? "";
+    message.name = object.name ?? "";
+    message.text = object.text ?? "";
+    message.endedAt = object.endedAt ?? undefined;
+    return message;
+  },
+};
+
 /** AgentService is served by the privileged agent of each node on port 50051, with mutual TLS (TLS 1.3). */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -5340,6 +5664,20 @@ export const AgentServiceService = {
     responseSerialize: (value: DiscardResponse): Buffer => Buffer.from(DiscardResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DiscardResponse => DiscardResponse.decode(value),
   },
+  /**
+   * ReadLogs answers the logs of CRIU and of the runtime handler that this node keeps for a checkpoint or a restore, for
+   * a while also after artifacts and stage are discarded. They hold paths, addresses and process names, but nothing of
+   * the processes' memory. Changes nothing. OK, and empty, when there are none.
+   */
+  readLogs: {
+    path: "/lpm.v1.AgentService/ReadLogs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadLogsRequest): Buffer => Buffer.from(ReadLogsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadLogsRequest => ReadLogsRequest.decode(value),
+    responseSerialize: (value: ReadLogsResponse): Buffer => Buffer.from(ReadLogsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadLogsResponse => ReadLogsResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -5400,6 +5738,12 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * the completed marks stay for as long as the pod exists on this node). OK when there are none.
    */
   discard: handleUnaryCall<DiscardRequest, DiscardResponse>;
+  /**
+   * ReadLogs answers the logs of CRIU and of the runtime handler that this node keeps for a checkpoint or a restore, for
+   * a while also after artifacts and stage are discarded. They hold paths, addresses and process names, but nothing of
+   * the processes' memory. Changes nothing. OK, and empty, when there are none.
+   */
+  readLogs: handleUnaryCall<ReadLogsRequest, ReadLogsResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -5586,6 +5930,26 @@ export interface AgentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DiscardResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * ReadLogs answers the logs of CRIU and of the runtime handler that this node keeps for a checkpoint or a restore, for
+   * a while also after artifacts and stage are discarded. They hold paths, addresses and process names, but nothing of
+   * the processes' memory. Changes nothing. OK, and empty, when there are none.
+   */
+  readLogs(
+    request: ReadLogsRequest,
+    callback: (error: ServiceError | null, response: ReadLogsResponse) => void,
+  ): ClientUnaryCall;
+  readLogs(
+    request: ReadLogsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadLogsResponse) => void,
+  ): ClientUnaryCall;
+  readLogs(
+    request: ReadLogsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadLogsResponse) => void,
   ): ClientUnaryCall;
 }
 
