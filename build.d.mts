@@ -1,3 +1,12 @@
-/** Bundles one TypeScript entry point into one executable .mjs file. Paths are relative to the repository. */
-export function bundle(entry: string, outfile: string, options?: { minify?: boolean }): Promise<void>;
+/**
+ * Bundles one TypeScript entry point into one executable .mjs file. Paths are relative to the repository. Only a build with
+ * `faults` stops at fault points (common/fault-point.ts); from all others they are removed.
+ */
+export function bundle(
+  entry: string,
+  outfile: string,
+  options?: { minify?: boolean; faults?: boolean },
+): Promise<void>;
+/** The text of the runtime handler's script. */
+export function runtimeHandler(options?: { faults?: boolean }): Promise<string>;
 export const programs: Record<string, string>;

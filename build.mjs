@@ -2,7 +2,7 @@
 // `node build.mjs` writes dist/; `import { bundle } from './build.mjs'` builds another entry the same way
 // (the local cluster bundles its kubelet so).
 import { build } from 'esbuild';
-import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -33,8 +33,11 @@ const leaveOut = {
   },
 };
 
-/** Bundles one TypeScript entry point into one executable .mjs file. Paths are relative to the repository. */
-export async function bundle(entry, outfile, { minify = false } = {}) {
+/**
+ * Bundles one TypeScript entry point into one executable .mjs file. Paths are relative to the repository. Only a build with
+ * `faults` stops at fault points (common/fault-point.ts); from all others they are removed.
+ */
+export async function bundle(entry, outfile, { minify = false, faults = false } = {}) {
   const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
   await build({
     absWorkingDir: root,
@@ -51,9 +54,23 @@ export async function bundle(entry, outfile, { minify = false } = {}) {
     plugins: [leaveOut],
     logLevel: 'warning',
     banner: { js: `#!/usr/bin/env node\n${requireShim}` },
-    define: { LPM_VERSION: JSON.stringify(version) },
+    define: { LPM_VERSION: JSON.stringify(version), LPM_FAULTS: String(faults) },
+    dropLabels: faults ? [] : ['FAULT'],
   });
   await chmod(new URL(outfile, `file://${root}`), 0o755);
+}
+
+/**
+ * The text of the runtime handler, a shell script. Its fault points are comments, `# fault: NAME`, which the test build makes
+ * calls of agent/handler/fault.sh.
+ */
+export async function runtimeHandler({ faults = false } = {}) {
+  const read = (name) => readFile(new URL(`agent/handler/${name}`, import.meta.url), 'utf8');
+  const script = await read('lpm-runtime.sh');
+  const point = /^( *)# fault: ([a-z-]+(?:\.[a-zA-Z-]+)+)\n/gm;
+  if (!faults) return script.replace(point, '');
+  const stop = (await read('fault.sh')).replace(/^#!.*\n/, '');
+  return script.replace(/^set -u\n/m, (line) => `${line}${stop}`).replace(point, '$1fault $2\n');
 }
 
 export const programs = {
@@ -71,9 +88,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ),
   );
   // The runtime handler is a shell script that the agent's installer puts on the node; it ships beside the agent.
-  await copyFile(
-    new URL('agent/handler/lpm-runtime.sh', import.meta.url),
-    new URL('dist/lpm-runtime', import.meta.url),
-  );
+  await writeFile(new URL('dist/lpm-runtime', import.meta.url), await runtimeHandler());
   await chmod(new URL('dist/lpm-runtime', import.meta.url), 0o755);
 }

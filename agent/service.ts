@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { handleServerStreamingCall, handleUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { Claim, type AgentServiceServer, type Progress } from '../proto/gen/lpm/v1/agent.js';
 import { authorize } from './auth.js';
 import { leftSourceThawed, type Checkpoints } from './checkpoint.js';
@@ -39,7 +40,10 @@ export function agentService(
     (call, callback: sendUnaryData<Response>) => {
       const answer = async (): Promise<Response> => {
         authorize(method, call.getAuthContext());
-        return work(call.request, () => call.cancelled);
+        FAULT: if (isChange(method)) await faultPoint(`agent.${method}.before`);
+        const response = await work(call.request, () => call.cancelled);
+        FAULT: if (isChange(method)) await faultPoint(`agent.${method}.after`);
+        return response;
       };
       answer().then(
         (response) => callback(null, response),
@@ -53,18 +57,21 @@ export function agentService(
   /** A stream of progress and one result; the operation goes on when the caller goes away. */
   const watched =
     <Request, Result, Response>(
-      method: string,
+      method: 'checkpoint' | 'restore',
       start: (request: Request) => Operation<Result>,
       wrap: (event: { $case: 'progress'; value: Progress } | { $case: 'result'; value: Result }) => Response,
     ): handleServerStreamingCall<Request, Response> =>
     (call) => {
       const follow = async (): Promise<void> => {
         authorize(method, call.getAuthContext());
+        FAULT: await faultPoint(`agent.${method}.before`);
         const operation = start(call.request);
         const stop = operation.watch((value) => call.write(wrap({ $case: 'progress', value })));
         call.once('cancelled', stop);
         try {
-          call.write(wrap({ $case: 'result', value: await operation.done }));
+          const value = await operation.done;
+          FAULT: await faultPoint(`agent.${method}.after`);
+          call.write(wrap({ $case: 'result', value }));
         } finally {
           stop();
         }
@@ -113,7 +120,9 @@ export function agentService(
     pullArtifacts: (call) => {
       const send = async (): Promise<void> => {
         authorize('pullArtifacts', call.getAuthContext());
+        FAULT: await faultPoint('agent.pullArtifacts.before');
         await sendArtifacts(context, checkUid(call.request.checkpointUid, 'checkpoint UID'), call);
+        FAULT: await faultPoint('agent.pullArtifacts.after');
         call.end();
       };
       send().catch((error: unknown) => {
@@ -172,6 +181,11 @@ export function agentService(
     })),
   };
 }
+
+/** The unary calls that change something on the node. */
+const CHANGES = ['commit', 'revoke', 'thaw', 'endSource', 'discard'] as const;
+const isChange = (method: string): method is (typeof CHANGES)[number] =>
+  (CHANGES as readonly string[]).includes(method);
 
 /** @throws PodNotFound when this node has never been asked to restore the pod */
 async function existingPod(folder: string, podUid: string): Promise<void> {

@@ -1,6 +1,8 @@
 /** The controller's command line. */
 import yargs from 'yargs';
 import { AGENT_PORT, SYSTEM_NAMESPACE } from '../common/api/names.js';
+import { DEFAULT_TIMEOUTS } from './agents/agent.js';
+import { REJOIN_MS } from './migration/frozen.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
 export interface Flags {
@@ -13,6 +15,10 @@ export interface Flags {
   logLevel: LogLevel;
   leaderElection: boolean;
   apiWaitSeconds: number;
+  agentCallSeconds: number;
+  agentWorkSeconds: number;
+  agentSilenceSeconds: number;
+  rejoinSeconds: number;
 }
 
 /** Reads the arguments; ends the process after --help, --version or a mistake. */
@@ -60,12 +66,40 @@ export function parseFlags(args: string[], version: string): Flags {
         default: 30,
         describe: 'How long an API server that cannot be reached at the start is waited for',
       },
+      'agent-call-seconds': {
+        type: 'number',
+        default: DEFAULT_TIMEOUTS.callMs / 1000,
+        describe: 'How long an agent may take for an answer that needs no work',
+      },
+      'agent-work-seconds': {
+        type: 'number',
+        default: DEFAULT_TIMEOUTS.workMs / 1000,
+        describe: 'The same where processes have to end or files are removed',
+      },
+      'agent-silence-seconds': {
+        type: 'number',
+        default: DEFAULT_TIMEOUTS.silenceMs / 1000,
+        describe: 'How long a checkpoint or restore may report nothing before it is asked for again',
+      },
+      'rejoin-seconds': {
+        type: 'number',
+        default: REJOIN_MS / 1000,
+        describe: 'How long a lost checkpoint or restore is asked for again before it is rolled back',
+      },
     })
     .check((flags) => {
       for (const name of ['agent-port', 'workers'] as const) {
         if (!Number.isInteger(flags[name]) || flags[name] < 1) {
           throw new Error(`--${name} must be a whole number above 0.`);
         }
+      }
+      for (const name of [
+        'agent-call-seconds',
+        'agent-work-seconds',
+        'agent-silence-seconds',
+        'rejoin-seconds',
+      ] as const) {
+        if (!(flags[name] > 0)) throw new Error(`--${name} must be a number above 0.`);
       }
       return true;
     })

@@ -50,6 +50,12 @@ async function main(): Promise<void> {
     agentPort: flags.agentPort,
     workers: flags.workers,
     log,
+    agentTimeouts: {
+      callMs: flags.agentCallSeconds * 1000,
+      workMs: flags.agentWorkSeconds * 1000,
+      silenceMs: flags.agentSilenceSeconds * 1000,
+    },
+    rejoinMs: flags.rejoinSeconds * 1000,
   });
   const health = flags.healthListen
     ? await serveHealth(flags.healthListen, {

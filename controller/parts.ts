@@ -17,4 +17,6 @@ export interface Parts {
   log: Log;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** How long a lost call is taken up again while a source is frozen. */
+  rejoinMs: number;
 }

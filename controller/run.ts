@@ -15,6 +15,7 @@ import { CheckpointReconciler } from './checkpoint/reconcile.js';
 import { EventRecorder } from './events.js';
 import type { Log } from './log.js';
 import { Metrics } from './metrics.js';
+import { REJOIN_MS } from './migration/frozen.js';
 import { MigrationReconciler } from './migration/reconcile.js';
 import type { Parts } from './parts.js';
 import { WorkQueue, type Requeue } from './queue.js';
@@ -27,6 +28,8 @@ export interface ControllerOptions {
   workers: number;
   log: Log;
   agentTimeouts?: AgentTimeouts;
+  /** How long a lost call is taken up again while the source is frozen. */
+  rejoinMs?: number;
 }
 
 export interface Controller {
@@ -134,6 +137,7 @@ export function runController(options: ControllerOptions): Controller {
     metrics,
     log,
     now: Date.now,
+    rejoinMs: options.rejoinMs ?? REJOIN_MS,
   };
   const migrations = new MigrationReconciler(parts, (key) => queues.migrations.add(key));
   const podCheckpoints = new CheckpointReconciler(parts, 'PodCheckpoint', (key) =>

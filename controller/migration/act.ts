@@ -1,6 +1,7 @@
 /** Does what was decided: each operation once more is the same as once. Decides nothing. */
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import { LpmError } from '../../common/errors.js';
+import { faultPoint } from '../../common/fault-point.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { Pod } from '../../common/kube/types.js';
 import { Claim, TcpMode, type Progress } from '../../proto/gen/lpm/v1/agent.js';
@@ -29,9 +30,12 @@ export function act(
   plan: TargetPodPlan | undefined,
 ): void {
   context.log.debug(`${operation} begins`, { operation });
-  context.operations.start(operation, (onProgress) =>
-    WORK[operation]({ parts, context, onProgress, ...(plan ? { plan } : {}) }),
-  );
+  context.operations.start(operation, async (onProgress) => {
+    FAULT: await faultPoint(`controller.${operation}.before`);
+    const value = await WORK[operation]({ parts, context, onProgress, ...(plan ? { plan } : {}) });
+    FAULT: await faultPoint(`controller.${operation}.after`);
+    return value;
+  });
 }
 
 const WORK: Record<OperationName, (act: Act) => Promise<unknown>> = {

@@ -169,7 +169,8 @@ function rejoin(
   operation: Extract<Operation<unknown>, { state: 'failed' }>,
 ): void {
   const { failure, firstAt } = operation;
-  if (!failure.retryable || draft.now - firstAt > REJOIN_MS) return draft.rollBack(better(draft, failure));
+  if (!failure.retryable || draft.now - firstAt > (draft.observed.rejoinMs ?? REJOIN_MS))
+    return draft.rollBack(better(draft, failure));
   draft.ensure(name);
 }
 

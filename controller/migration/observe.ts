@@ -17,6 +17,7 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   const { status = {} } = migration;
   const observed: Observed = {
     now: parts.now(),
+    rejoinMs: parts.rejoinMs,
     migration,
     source: { pod: undefined },
     target: { pod: undefined },

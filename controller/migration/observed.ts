@@ -58,6 +58,8 @@ export type OperationName = keyof Operations;
 export interface Observed {
   /** Milliseconds since the epoch. */
   now: number;
+  /** How long a lost call is taken up again while the source is frozen; REJOIN_MS where it is not said. */
+  rejoinMs?: number;
   /** With the newest status that is known, recorded on the API server or about to be. */
   migration: PodMigration;
   source: {

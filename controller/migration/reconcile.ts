@@ -2,6 +2,7 @@
 import { API_VERSION, FINALIZER } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
 import { messageOf } from '../../common/errors.js';
+import { faultPoint } from '../../common/fault-point.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { Pod } from '../../common/kube/types.js';
 import type { Parts } from '../parts.js';
@@ -140,6 +141,7 @@ export class MigrationReconciler {
     }
     if (decision.barrier) {
       await context.recorder.flush();
+      FAULT: await faultPoint('controller.barrier.after');
       if (context.recorder.gone && !observed.migration.metadata.deletionTimestamp) return false;
     }
     if (context.recorder.superseded) return false;
@@ -201,10 +203,12 @@ export class MigrationReconciler {
       const have = metadata.finalizers ?? [];
       if (have.includes(FINALIZER) === wanted) return;
       const finalizers = wanted ? [...have, FINALIZER] : have.filter((name) => name !== FINALIZER);
+      FAULT: await faultPoint(`controller.${wanted ? 'addFinalizer' : 'removeFinalizer'}.before`);
       try {
         const object = await this.parts.client.podMigrations.patch(metadata.name, metadata.namespace, {
           metadata: { finalizers, resourceVersion: metadata.resourceVersion },
         });
+        FAULT: await faultPoint(`controller.${wanted ? 'addFinalizer' : 'removeFinalizer'}.after`);
         context.recorder.adopt(object);
         return;
       } catch (error) {

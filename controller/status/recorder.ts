@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../../common/api/schema.js';
 import { LpmError } from '../../common/errors.js';
+import { faultPoint } from '../../common/fault-point.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import { backoffMs, pause } from '../../common/kube/backoff.js';
 import type { KubeObject } from '../../common/kube/types.js';
@@ -149,7 +150,10 @@ export class StatusRecorder<T extends Recorded> {
       this.#hurry = new AbortController();
       const status = this.#queue[0];
       try {
-        this.#object = await this.client.replaceStatus({ ...this.#object, status });
+        FAULT: await faultPoint('controller.status.before');
+        const written = await this.client.replaceStatus({ ...this.#object, status });
+        FAULT: await faultPoint('controller.status.after');
+        this.#object = written;
         this.#lastWrite = Date.now();
         this.#written = status;
         this.#unanswered = [];

@@ -24,8 +24,8 @@ const began = Date.now();
 const say = (line: string): void =>
   console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}`);
 
-async function up(dir: string): Promise<void> {
-  const cluster = await clusterUp({ dir, say });
+async function up(dir: string, faults: boolean): Promise<void> {
+  const cluster = await clusterUp({ dir, say, faults });
   const { ownKubectl, plugins } = await linkPrograms(cluster);
   say('the cluster is up');
   const bin = ownKubectl || plugins ? `export PATH=${cluster.layout.bin}:$PATH\n  ` : '';
@@ -132,7 +132,17 @@ await yargs(hideBin(process.argv))
   .locale('en')
   .version(false)
   .option('dir', { type: 'string', describe: 'Folder of the cluster', default: defaultDir() })
-  .command('up', 'Start the cluster, or what of it does not run', {}, (args) => up(args.dir as string))
+  .command(
+    'up',
+    'Start the cluster, or what of it does not run',
+    (command) =>
+      command.option('faults', {
+        type: 'boolean',
+        default: false,
+        describe: 'With programs that can be told to die, hang or fail (see test/faults)',
+      }),
+    (args) => up(args.dir as string, args.faults),
+  )
   .command('down', 'End the cluster and remove all of it', {}, async (args) => {
     await clusterDown({ dir: args.dir as string, say });
     say('the cluster is gone');

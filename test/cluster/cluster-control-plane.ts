@@ -16,6 +16,7 @@ import { stopNode } from './node/start.js';
 import type { Say } from './node-root.js';
 import { repository } from './paths.js';
 import { endProcess, isRunning } from './processes.js';
+import { testBuild } from './test-build.js';
 
 /** The network namespace with the bridge. Without it nothing else can be running, so all is started anew. */
 export async function startLab(layout: Layout, record: ClusterRecord, say: Say): Promise<void> {
@@ -112,7 +113,13 @@ export async function startController(layout: Layout, record: ClusterRecord, say
   const program = join(layout.bin, 'controller.mjs');
   const lab = record.processes.lab;
   if (!existsSync(program) || !lab) return;
-  const version = createHash('sha256').update(readFileSync(program)).digest('hex');
+  const argv = [process.execPath, program, '--kubeconfig', join(layout.pki, 'admin.kubeconfig')];
+  argv.push('--tls-dir', tlsDir(layout, 'controller'));
+  if (record.faults) {
+    argv.unshift('/usr/bin/env', `LPM_FAULT_DIR=${layout.faults}`);
+    argv.push(...testBuild.controller);
+  }
+  const version = createHash('sha256').update(readFileSync(program)).update(argv.join('\0')).digest('hex');
   const mark = join(layout.dir, 'controller.version');
   const running = record.processes.controller;
   if (running && isRunning(running)) {
@@ -120,17 +127,11 @@ export async function startController(layout: Layout, record: ClusterRecord, say
     await endProcess(running);
   }
   say('controller');
-  record.processes.controller = startDaemon(
-    [
-      process.execPath,
-      program,
-      '--kubeconfig',
-      join(layout.pki, 'admin.kubeconfig'),
-      '--tls-dir',
-      tlsDir(layout, 'controller'),
-    ],
-    { cgroup: layout.cgroup, log: join(layout.logs, 'controller.log'), netns: lab },
-  );
+  record.processes.controller = startDaemon(argv, {
+    cgroup: layout.cgroup,
+    log: join(layout.logs, 'controller.log'),
+    netns: lab,
+  });
   writeRecord(layout, record);
   writeFileSync(mark, version);
 }

@@ -9,7 +9,9 @@ import { logTail } from './daemons.js';
 import type { TestImage } from './images/images.js';
 import { apiPort, gateway, kubeletPort, nodePlans, type Layout, type NodePlan } from './layout.js';
 import type { NodeHandle } from './node/handle.js';
+import { installRuntimeHandler } from './node/programs.js';
 import { startNode } from './node/start.js';
+import { testBuild } from './test-build.js';
 
 /** Where the programs and certificates of a node lie inside it. */
 const inNode = { bin: '/opt/lpm-cluster/bin', kubelet: '/etc/lpm-cluster', tls: '/etc/lpm/tls' };
@@ -62,8 +64,8 @@ export function startClusterNode(
   });
 }
 
-/** Kubelet and agent: started when they do not run, started anew when their program changed. */
-export async function startNodePrograms(layout: Layout, node: NodeHandle): Promise<void> {
+/** Kubelet, agent and handler: started when they do not run, started anew when their program changed. */
+export async function startNodePrograms(layout: Layout, node: NodeHandle, faults: boolean): Promise<void> {
   const plan = nodePlans.find(({ name }) => name === node.name);
   if (!plan) return;
   const node_ = '/usr/local/bin/node';
@@ -73,6 +75,8 @@ export async function startNodePrograms(layout: Layout, node: NodeHandle): Promi
   kubelet.push('--client-ca', `${inNode.kubelet}/ca.crt`, '--port', String(kubeletPort));
   const labels = Object.entries(plan.labels).map(([key, value]) => `${key}=${value}`);
   kubelet.push('--labels', labels.join(','), '--taints', plan.taints);
+  if (faults) kubelet.push(...testBuild.kubelet);
+  await installRuntimeHandler(node.path('/'), faults ? { faults, settings: testBuild.handler } : {});
   await keepService(layout, node, 'kubelet', kubelet);
   if (existsSync(join(layout.bin, 'agent.mjs'))) {
     const agent = [node_, `${inNode.bin}/agent.mjs`, '--node-name', plan.name, '--listen', '0.0.0.0:50051'];

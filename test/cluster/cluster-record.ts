@@ -7,6 +7,8 @@ export interface ClusterRecord {
   root: string;
   /** Port on 127.0.0.1 that leads to the API server. */
   port: number;
+  /** Agents, controller and handler are those of the test build. */
+  faults?: boolean;
   processes: Partial<Record<Daemon, ProcessRecord>>;
 }
 export type Daemon = 'lab' | 'control-plane' | 'relay' | 'controller';

@@ -34,6 +34,8 @@ export interface ClusterOptions {
   /** Default: .cluster of the current directory. */
   dir?: string;
   say?: Say;
+  /** With the programs of the test build (test-build.ts), which can be told to die, hang or fail at fault points. */
+  faults?: boolean;
 }
 
 export { readRecord } from './cluster-record.js';
@@ -69,10 +71,11 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     const root = await nodeRoot(say);
     for (const dir of [layout.logs, layout.bin, layout.checkpoints, layout.run])
       mkdirSync(dir, { recursive: true });
-    const record: ClusterRecord = { port: 0, processes: {}, ...readRecord(layout), root };
+    const faults = options.faults ?? false;
+    const record: ClusterRecord = { port: 0, processes: {}, ...readRecord(layout), root, faults };
     say('certificates and programs');
     await createPki(layout);
-    await buildPrograms(layout);
+    await buildPrograms(layout, faults);
     createCgroups(layout.cgroup);
     await startLab(layout, record, say);
     const images = await testImages(root);
@@ -91,7 +94,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     const kube = cluster.client();
     say('definitions and manifests');
     await applyManifests(kube, readManifests(join(repository, 'manifests')));
-    await Promise.all(nodes.map((node) => startNodePrograms(layout, node)));
+    await Promise.all(nodes.map((node) => startNodePrograms(layout, node, faults)));
     await startController(layout, record, say);
     say('waiting for the nodes to be ready');
     await nodesReady(kube, layout);
@@ -161,8 +164,11 @@ async function attach(layout: Layout, record: ClusterRecord, nodes: NodeHandle[]
   };
 }
 
-/** Programs of the cluster itself are built anew at each start; agent and controller are taken as they were built. */
-async function buildPrograms(layout: Layout): Promise<void> {
+/**
+ * Programs of the cluster itself are built anew at each start; agent and controller are taken as they were built, but for
+ * those of the test build.
+ */
+async function buildPrograms(layout: Layout, faults: boolean): Promise<void> {
   await Promise.all(
     Object.entries({
       'kubelet.mjs': 'test/cluster/kubelet/main.ts',
@@ -170,6 +176,10 @@ async function buildPrograms(layout: Layout): Promise<void> {
     }).map(([file, entry]) => bundle(entry, join(layout.bin, file))),
   );
   for (const name of ['agent', 'controller']) {
+    if (faults) {
+      await bundle(`${name}/main.ts`, join(layout.bin, `${name}.mjs`), { faults });
+      continue;
+    }
     const built = join(repository, 'dist', `${name}.mjs`);
     // Renamed into place: a program that is being started reads the old or the new one.
     if (existsSync(built)) writeFileSync(join(layout.bin, `${name}.mjs`), readFileSync(built));

@@ -42,6 +42,8 @@ export interface Layout {
   /** Folder of sockets. */
   run: string;
   apiSocket: string;
+  /** Where fault points of the controller are armed (common/fault-point.ts); the nodes have theirs in /run/lpm-faults. */
+  faults: string;
   /** cgroup of the processes outside the nodes. */
   cgroup: string;
   node(name: string): string;
@@ -62,6 +64,7 @@ export function layoutOf(directory: string): Layout {
     lock: `${dir}/lock`,
     run,
     apiSocket: `${run}/api.sock`,
+    faults: `${run}/faults`,
     cgroup: `lpm-${shortHash(dir)}/lab`,
     node: (name) => `${dir}/nodes/${name}`,
   };

@@ -5,7 +5,7 @@
  * and image pulls are left out.
  *
  *   kubelet.mjs --node-name N --node-ip IP --pod-cidr CIDR --kubeconfig F --tls-cert F --tls-key F --client-ca F
- *               [--cri-socket S] [--port 10250] [--labels a=b,c=d] [--taints key=value:Effect,…]
+ *               [--cri-socket S] [--port 10250] [--restart-backoff-ms 10000] [--labels a=b,c=d] [--taints key=value:Effect,…]
  */
 import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -35,6 +35,7 @@ const { values } = parseArgs({
     port: { type: 'string', default: '10250' },
     labels: { type: 'string', default: '' },
     taints: { type: 'string', default: '' },
+    'restart-backoff-ms': { type: 'string', default: '10000' },
   },
 });
 
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
     kube,
     cri,
     events: new EventRecorder(kube, nodeName),
-    backoff: new Backoff(Date.now),
+    backoff: new Backoff(Date.now, Number(values['restart-backoff-ms'])),
     sources: new ApiSources(kube),
     nodeName,
     hostIp,

@@ -93,9 +93,6 @@ export function hostsFile(config: NodeConfig): string {
   ].join('\n');
 }
 
-/** What stands at /opt/lpm/bin/lpm-runtime as long as the agent has not put its handler there. */
-export const passThroughRuntime = '#!/bin/sh\nexec runc "$@"\n';
-
 /** A service of init.sh: an executable that becomes the daemon. */
 export function serviceScript(
   command: readonly string[],

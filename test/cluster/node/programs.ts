@@ -7,14 +7,15 @@ import {
   readFileSync,
   realpathSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
-import { cacheDir, repository } from '../paths.js';
+import { runtimeHandler } from '../../../build.mjs';
+import { cacheDir } from '../paths.js';
 import { installPackages, once, type Say } from '../node-root.js';
 import { must, run } from '../run.js';
-import { passThroughRuntime } from './config.js';
 
 const here = new URL('.', import.meta.url);
 const source = (name: string): string => readFileSync(new URL(name, here), 'utf8');
@@ -66,17 +67,17 @@ async function compiledShim(say: Say): Promise<string> {
   return file;
 }
 
-/**
- * The runtime handler of the `lpm` RuntimeClass: the agent's script when this working copy has it, else one that
- * hands everything to runc.
- */
-export function installRuntimeHandler(upper: string): void {
-  const script = join(repository, 'agent/handler/lpm-runtime.sh');
-  put(
-    join(upper, 'opt/lpm/bin/lpm-runtime'),
-    existsSync(script) ? readFileSync(script) : passThroughRuntime,
-    0o755,
-  );
+/** The runtime handler of the `lpm` RuntimeClass, and its settings (name → value). */
+export async function installRuntimeHandler(
+  root: string,
+  { faults = false, settings = {} }: { faults?: boolean; settings?: Readonly<Record<string, string>> } = {},
+): Promise<void> {
+  const file = join(root, 'opt/lpm/bin/lpm-runtime');
+  put(`${file}.new`, await runtimeHandler({ faults }), 0o755);
+  // A shell reads its script as it goes: one that runs must keep the old file.
+  renameSync(`${file}.new`, file);
+  rmSync(join(root, 'opt/lpm/etc'), { recursive: true, force: true });
+  for (const [name, value] of Object.entries(settings)) put(join(root, 'opt/lpm/etc', name), `${value}\n`);
 }
 
 /**

@@ -120,7 +120,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   };
   writeConfiguration(upper, config, options.services ?? {});
   installScripts(upper);
-  installRuntimeHandler(upper);
+  await installRuntimeHandler(upper);
   if (help) await installSysResourceHelp(upper, say);
   await options.prepare?.(upper);
 
