@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Claim, type TargetContainerState, type TargetState } from '../proto/gen/lpm/v1/agent.js';
-import { readClaim } from './claim.js';
+import { readClaim, readExecuted } from './claim.js';
 import { logTail } from './criu-messages.js';
 import { isLabel } from './names.js';
 import { readText } from './oci.js';
@@ -59,7 +59,7 @@ export function observeContainer(state: StateDir, podUid: string, name: string):
     readyFor: readFields(join(folder, 'ready'))?.container,
     attempted: has('attempted'),
     held: has('attempted/1/held'),
-    executed: has('executed'),
+    executed: readExecuted(folder).by === 'target',
     completed: has('completed'),
     restoredAt: readRestoredAt(folder),
     failure: readFailure(folder),
@@ -82,6 +82,7 @@ function readRestoredAt(folder: string): Date | undefined {
   if (/^\d+$/.test(text)) return new Date(Number(BigInt(text) / 1_000_000n));
   // The script may have been killed in between; then the mark `executed`, made just before, is the best that is known.
   try {
+    if (readExecuted(folder).by !== 'target') return undefined;
     const { mtime } = statSync(join(folder, 'executed'));
     const settled = existsSync(join(folder, 'completed')) || Date.now() - mtime.getTime() > 2000;
     return settled ? mtime : undefined;

@@ -43,11 +43,19 @@ uptime_now() {
   IFS=' .' read -r now _ </proc/uptime
 }
 
-# read_claim POD_DIR: sets claim to committed, revoked or nothing, and claimed_by
+# read_claim POD_DIR CONTAINER_DIR: sets claim to committed, revoked or nothing, and claimed_by. A claim that was committed
+# is revoked all the same when the agent has won `executed` for the source's side: nothing has executed, nothing ever will.
 read_claim() {
   claim='' claimed_by=''
   if [ -e "$1/claim" ]; then
     read -r claim claimed_by <"$1/claim" || claim=unreadable
+  fi
+  if [ "$claim" = committed ] && [ -e "$2/executed" ]; then
+    read -r mark taken_by <"$2/executed" || mark=unreadable
+    case $mark in
+      revoked) claim=revoked claimed_by=$taken_by ;;
+      unreadable) claim=unreadable ;;
+    esac
   fi
 }
 
@@ -84,7 +92,7 @@ still_wanted() {
 at_post_restore() {
   : >"$LPM_ATTEMPT/held"
   while [ -e "$LPM_POD/hold" ]; do
-    read_claim "$LPM_POD"
+    read_claim "$LPM_POD" "$LPM_CONTAINER"
     [ -z "$claim" ] || break
     still_wanted || exit 1
     sleep 0.02
@@ -93,7 +101,7 @@ at_post_restore() {
   # link(2) is the claim: it succeeds for one side only, and the file appears with its whole, synced contents.
   ln "$LPM_ATTEMPT/claim" "$LPM_POD/claim" 2>/dev/null
   sync "$LPM_POD"
-  read_claim "$LPM_POD"
+  read_claim "$LPM_POD" "$LPM_CONTAINER"
   [ "$claim $claimed_by" = "committed $LPM_RESTORE_UID" ] || { echo "claim: $claim $claimed_by"; exit 1; }
 }
 
@@ -250,6 +258,13 @@ container=$pod/containers/$name
 what="container $name of pod $uid"
 mkdir -p "$container" || die "cannot make $container"
 
+read_claim "$pod" "$container"
+case $claim in
+  revoked) die "$what: the migration was taken back (by $claimed_by); nothing of it starts here" ;;
+  '' | committed) ;;
+  *) die "$what: the claim in $pod cannot be read; nothing starts before somebody has looked at it" ;;
+esac
+
 # Has an earlier container of this name been restored and executed? Then this is an ordinary restart.
 if [ -e "$container/executed" ]; then
   if [ ! -e "$container/completed" ]; then
@@ -265,16 +280,8 @@ if [ -e "$container/executed" ]; then
   exec "$real" "$@"
 fi
 
-read_claim "$pod"
-case $claim in
-  '') ;;
-  revoked) die "$what: the migration was taken back (by $claimed_by); nothing of it starts here" ;;
-  committed)
-    # A container that no checkpoint holds (kubectl debug) is an ordinary one.
-    if [ -e "$pod/wanted" ] && ! grep -qx -e "$name" "$pod/wanted"; then exec "$real" "$@"; fi
-    ;;
-  *) die "$what: the claim in $pod cannot be read; nothing starts before somebody has looked at it" ;;
-esac
+# A container that no checkpoint holds (kubectl debug) is an ordinary one.
+if [ "$claim" = committed ] && [ -e "$pod/wanted" ] && ! grep -qx -e "$name" "$pod/wanted"; then exec "$real" "$@"; fi
 if [ -e "$container/attempted" ] && [ "$claim" != committed ]; then
   die "$what: its restore was attempted before and failed; it is never attempted twice before the commit"
 fi
@@ -292,7 +299,7 @@ printf 'pid %s\nstart %s\ncontainer %s\nbundle %s\ndeadline %s\n' $$ "$start" "$
   mv "$container/.waiting.$$" "$container/waiting" || die "cannot write $container/waiting"
 
 while :; do
-  read_claim "$pod"
+  read_claim "$pod" "$container"
   [ "$claim" != revoked ] || die "$what: the migration was taken back (by $claimed_by); nothing of it starts here"
   if [ -e "$container/ready" ]; then
     restore_uid='' ready_for=''
@@ -314,7 +321,7 @@ case $restore_uid in '' | *[!0-9a-fA-F-]*) die "$what: $container/ready is damag
 # --------------------------------------------------------------------------------------------------------------- restore
 
 if ! mkdir "$container/attempted" 2>/dev/null; then
-  read_claim "$pod"
+  read_claim "$pod" "$container"
   [ "$claim" = committed ] || die "$what: its restore was attempted before; it is never attempted twice before the commit"
 fi
 number=1
@@ -405,7 +412,7 @@ if [ "$status" -ne 0 ]; then
   reason=$(grep -m 1 -hE '\) Error \(|^Error' "$attempt/work/restore.log" 2>/dev/null)
   [ -n "$reason" ] || reason="the runtime ended with exit code $status"
   if [ -s "$attempt/action.log" ]; then reason="$(head -n 1 "$attempt/action.log"); $reason"; fi
-  read_claim "$pod"
+  read_claim "$pod" "$container"
   case $claim in
     committed) failed "the restore failed after the commit and is repeated when the kubelet tries again: $reason" ;;
     revoked) failed "the migration was taken back (by $claimed_by) while it was restored" ;;
@@ -413,6 +420,11 @@ if [ "$status" -ne 0 ]; then
   esac
 fi
 
+# The runtime may answer 0 although the processes were killed instead of resumed: `executed` is another's then.
+[ "$container/executed" -ef "$attempt/executed" ] || {
+  take_away "$id"
+  failed "nothing of it has executed: the mark was another's"
+}
 mkdir -p "$state/restored" && : >"$state/restored/$id" || failed "cannot write to $state/restored"
 printf 'container %s\n' "$id" >"$attempt/completed" && sync "$attempt/completed" &&
   mv "$attempt/completed" "$container/completed" && sync "$container"

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { until } from '../../test/support/until.js';
+import { Claim } from '../../proto/gen/lpm/v1/agent.js';
 import { claimRevoked } from '../claim.js';
 
 const podUid = '11111111-2222-3333-4444-555555555555';
@@ -45,6 +46,7 @@ sh -c '
   exit 0' criu "$script" "$init"
 status=$?
 kill -9 "$init"
+[ ! -e "$FAKE/forgives" ] || exit 0
 exit $status
 `;
 
@@ -263,6 +265,27 @@ const table: {
     then: 'creates',
   },
   {
+    name: 'a container whose claim was taken back before it executed is refused for ever',
+    given: (home) => {
+      makeReady(home);
+      home.put(inState('wanted'), 'main\n');
+      home.put(inState('claim'), `committed ${migration}\n`);
+      assert.equal(claimRevoked(home.pod, migration).claim, Claim.CLAIM_REVOKED);
+    },
+    then: 'refuses',
+    says: /was taken back/,
+  },
+  {
+    name: 'a mark of execution that cannot be read is refused',
+    given: (home) => {
+      makeReady(home);
+      home.put(inState('claim'), `committed ${migration}\n`);
+      home.put(inState('containers/main/executed'), '');
+    },
+    then: 'refuses',
+    says: /cannot be read/,
+  },
+  {
     name: 'a container that no checkpoint holds is created after the commit',
     given: (home) => {
       home.put(inState('claim'), `committed ${migration}\n`);
@@ -461,6 +484,56 @@ test('a restore that fails after the commit is repeated until it has executed on
   assert.equal((await it.create('e'.repeat(64))).code, 0);
   assert.equal(it.executions(), 1);
   assert.equal(it.calls().filter((call) => / create /.test(call)).length, 1);
+});
+
+test('a claim that is taken back between commit and execution executes nothing, whatever the runtime answers', async (t) => {
+  const it = home(t);
+  it.put('fake/slow');
+  it.put(inState('wanted'), 'main\n');
+  makeReady(it);
+  const created = it.create();
+  await until('it stands after the commit', () => existsSync(join(it.container, 'attempted/1/claimed')));
+  assert.equal(claimRevoked(it.pod, migration).claim, Claim.CLAIM_REVOKED);
+  rmSync(join(it.dir, 'fake/slow'));
+  const { code, stderr } = await created;
+  assert.equal(code, 1);
+  assert.match(stderr, /taken back/);
+  assert.equal(it.executions(), 0);
+  assert.equal(existsSync(join(it.container, 'completed')), false);
+  assert.equal((await it.create('d'.repeat(64))).code, 1);
+  assert.deepEqual(
+    it.calls().filter((call) => / create /.test(call)),
+    [],
+  );
+});
+
+test('once it has executed, the claim cannot be taken back', async (t) => {
+  const it = home(t);
+  it.put(inState('wanted'), 'main\n');
+  makeReady(it);
+  assert.equal((await it.create()).code, 0);
+  assert.equal(claimRevoked(it.pod, migration).claim, Claim.CLAIM_COMMITTED);
+  assert.equal(it.executions(), 1);
+});
+
+test('a runtime that answers 0 without having resumed anything completes nothing', async (t) => {
+  const it = home(t);
+  it.put('fake/forgives');
+  it.put('fake/slow');
+  it.put(inState('wanted'), 'main\n');
+  makeReady(it);
+  const created = it.create();
+  await until('it stands after the commit', () => existsSync(join(it.container, 'attempted/1/claimed')));
+  claimRevoked(it.pod, migration);
+  rmSync(join(it.dir, 'fake/slow'));
+  const { code, stderr } = await created;
+  assert.equal(code, 1);
+  assert.match(stderr, /mark was another's/);
+  assert.equal(existsSync(join(it.container, 'completed')), false);
+  assert.ok(
+    it.calls().some((call) => / delete --force /.test(call)),
+    'what is left is taken away',
+  );
 });
 
 test('of several attempts after the commit only one executes', async (t) => {

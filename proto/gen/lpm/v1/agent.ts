@@ -47,7 +47,10 @@ export enum Claim {
   CLAIM_UNSPECIFIED = 0,
   /** CLAIM_NONE - Nobody has claimed. */
   CLAIM_NONE = 1,
-  /** CLAIM_COMMITTED - The target: its processes execute or have executed; the source must never be thawed. */
+  /**
+   * CLAIM_COMMITTED - The target. Its processes may execute at any moment: the source must not be thawed unless Revoke still takes the claim
+   * back. Only TargetContainerState.completed tells that they have executed, which nobody can take back.
+   */
   CLAIM_COMMITTED = 2,
   /** CLAIM_REVOKED - The source: nothing that comes from the checkpoint will ever execute on the target. */
   CLAIM_REVOKED = 3,
@@ -319,6 +322,8 @@ export interface SourceContainerState {
   frozen: boolean;
   /** Attempt: CRI metadata, grows by one with each restart. */
   attempt: number;
+  /** Doomed: a SIGKILL or SIGTERM waits for one of its frozen processes, which will not survive being thawed. */
+  doomed: boolean;
 }
 
 export interface CheckpointState {
@@ -348,9 +353,12 @@ export interface TargetContainerState {
     | undefined;
   /** Staged: artifacts are complete, verified and marked ready. */
   staged: boolean;
-  /** Attempted: the handler has begun to restore; it never does so twice. */
+  /** Attempted: the handler has begun to restore; it never does so twice before the claim. */
   attempted: boolean;
-  /** Completed: restored and committed; later creates of this container are ordinary ones. */
+  /**
+   * Completed: the restored processes have executed, for certain and for ever: the commit. Later creates of this container
+   * are ordinary ones.
+   */
   completed: boolean;
   /** Failed: the restore was attempted and failed, with the sentence and the log's end. */
   failed: boolean;
@@ -370,6 +378,25 @@ export interface CheckpointRequest {
   tcp: TcpMode;
   /** ThawAfter: let the pod run on after the dump (a checkpoint that is not part of a migration). */
   thawAfter: boolean;
+  /** Owner is recorded on this node's disk before anything is frozen. Required unless thaw_after. */
+  owner:
+    | CheckpointOwner
+    | undefined;
+  /**
+   * DumpTimeout bounds how long the OCI runtime and CRIU may take; then they are killed, and the checkpoint fails. Absent:
+   * the agent's default (--dump-timeout).
+   */
+  dumpTimeout: Duration | undefined;
+}
+
+/** CheckpointOwner is the migration that a frozen source waits for, and where its outcome can be learned. */
+export interface CheckpointOwner {
+  /** RestoreUid: UID of the PodMigration object, which is in the pod's namespace. */
+  restoreUid: string;
+  migrationName: string;
+  /** TargetPodUid and TargetNodeName: Revoke there tells which side may run. */
+  targetPodUid: string;
+  targetNodeName: string;
 }
 
 /** ContainerIdentity pins a container: a restarted one has another ID and must not be dumped by mistake. */
@@ -511,7 +538,11 @@ export interface RevokeResponse {
 }
 
 export interface ThawRequest {
-  pod: PodRef | undefined;
+  pod:
+    | PodRef
+    | undefined;
+  /** CheckpointUid that ends with this; the pod is thawed only if this checkpoint froze it or nobody is known to have. */
+  checkpointUid: string;
 }
 
 export interface ThawResponse {
@@ -561,6 +592,58 @@ export interface KeptLog {
   text: string;
   /** EndedAt: when its last line was written. */
   endedAt: Date | undefined;
+}
+
+export interface ListHoldingsRequest {
+}
+
+export interface ListHoldingsResponse {
+  agentTime: Date | undefined;
+  checkpoints: CheckpointHolding[];
+  restores: RestoreHolding[];
+  /** FrozenPods: all pods of the node in which something is frozen by its own switch, whoever did that. */
+  frozenPods: FrozenPod[];
+}
+
+/** CheckpointHolding is a checkpoint that lies on this node's disk. */
+export interface CheckpointHolding {
+  checkpointUid: string;
+  /** Pod as it was recorded; absent when the record cannot be read. */
+  pod:
+    | PodRef
+    | undefined;
+  /** Complete: nothing of it is missing. InProgress: this agent process works on it now. */
+  complete: boolean;
+  inProgress: boolean;
+  /** Owner is absent for a checkpoint that is no part of a migration. */
+  owner:
+    | CheckpointOwner
+    | undefined;
+  /** Since: last change of its folder, by the node's clock. */
+  since: Date | undefined;
+}
+
+/** RestoreHolding is what lies on this node's disk for a pod that waits for its state or got it. */
+export interface RestoreHolding {
+  podUid: string;
+  /** RestoreUid: UID of the PodMigration, empty when it is not known. */
+  restoreUid: string;
+  claim: Claim;
+  /** Executed: the restored processes have executed. */
+  executed: boolean;
+  /** Staged: artifacts lie here that Discard would remove. */
+  staged: boolean;
+  since: Date | undefined;
+}
+
+export interface FrozenPod {
+  pod:
+    | PodRef
+    | undefined;
+  /** ContainerNames that are frozen by their own switch. */
+  containerNames: string[];
+  /** PodCgroupFrozen: the fence around the whole pod is set. */
+  podCgroupFrozen: boolean;
 }
 
 function createBasePodRef(): PodRef {
@@ -2037,7 +2120,7 @@ export const SourceState: MessageFns<SourceState> = {
 };
 
 function createBaseSourceContainerState(): SourceContainerState {
-  return { name: "", containerId: "", running: false, frozen: false, attempt: 0 };
+  return { name: "", containerId: "", running: false, frozen: false, attempt: 0, doomed: false };
 }
 
 export const SourceContainerState: MessageFns<SourceContainerState> = {
@@ -2056,6 +2139,9 @@ export const SourceContainerState: MessageFns<SourceContainerState> = {
     }
     if (message.attempt !== 0) {
       writer.uint32(40).uint32(message.attempt);
+    }
+    if (message.doomed !== false) {
+      writer.uint32(48).bool(message.doomed);
     }
     return writer;
   },
@@ -2113,6 +2199,14 @@ export const SourceContainerState: MessageFns<SourceContainerState> = {
             message.attempt = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.doomed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2136,6 +2230,7 @@ export const SourceContainerState: MessageFns<SourceContainerState> = {
       running: isSet(object.running) ? globalThis.Boolean(object.running) : false,
       frozen: isSet(object.frozen) ? globalThis.Boolean(object.frozen) : false,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      doomed: isSet(object.doomed) ? globalThis.Boolean(object.doomed) : false,
     };
   },
 
@@ -2156,6 +2251,9 @@ export const SourceContainerState: MessageFns<SourceContainerState> = {
     if (message.attempt !== 0) {
       obj.attempt = Math.round(message.attempt);
     }
+    if (message.doomed !== false) {
+      obj.doomed = message.doomed;
+    }
     return obj;
   },
 
@@ -2169,6 +2267,7 @@ export const SourceContainerState: MessageFns<SourceContainerState> = {
     message.running = object.running ?? false;
     message.frozen = object.frozen ?? false;
     message.attempt = object.attempt ?? 0;
+    message.doomed = object.doomed ?? false;
     return message;
   },
 };
@@ -2645,7 +2744,15 @@ export const TargetContainerState: MessageFns<TargetContainerState> = {
 };
 
 function createBaseCheckpointRequest(): CheckpointRequest {
-  return { checkpointUid: "", pod: undefined, containers: [], tcp: 0, thawAfter: false };
+  return {
+    checkpointUid: "",
+    pod: undefined,
+    containers: [],
+    tcp: 0,
+    thawAfter: false,
+    owner: undefined,
+    dumpTimeout: undefined,
+  };
 }
 
 export const CheckpointRequest: MessageFns<CheckpointRequest> = {
@@ -2664,6 +2771,12 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     }
     if (message.thawAfter !== false) {
       writer.uint32(40).bool(message.thawAfter);
+    }
+    if (message.owner !== undefined) {
+      CheckpointOwner.encode(message.owner, writer.uint32(50).fork()).join();
+    }
+    if (message.dumpTimeout !== undefined) {
+      Duration.encode(message.dumpTimeout, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -2721,6 +2834,22 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
             message.thawAfter = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.owner = CheckpointOwner.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.dumpTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2750,6 +2879,12 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
         : isSet(object.thaw_after)
         ? globalThis.Boolean(object.thaw_after)
         : false,
+      owner: isSet(object.owner) ? CheckpointOwner.fromJSON(object.owner) : undefined,
+      dumpTimeout: isSet(object.dumpTimeout)
+        ? Duration.fromJSON(object.dumpTimeout)
+        : isSet(object.dump_timeout)
+        ? Duration.fromJSON(object.dump_timeout)
+        : undefined,
     };
   },
 
@@ -2770,6 +2905,12 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     if (message.thawAfter !== false) {
       obj.thawAfter = message.thawAfter;
     }
+    if (message.owner !== undefined) {
+      obj.owner = CheckpointOwner.toJSON(message.owner);
+    }
+    if (message.dumpTimeout !== undefined) {
+      obj.dumpTimeout = Duration.toJSON(message.dumpTimeout);
+    }
     return obj;
   },
 
@@ -2783,6 +2924,145 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     message.containers = object.containers?.map((e) => ContainerIdentity.fromPartial(e)) || [];
     message.tcp = object.tcp ?? 0;
     message.thawAfter = object.thawAfter ?? false;
+    message.owner = (object.owner !== undefined && object.owner !== null)
+      ? CheckpointOwner.fromPartial(object.owner)
+      : undefined;
+    message.dumpTimeout = (object.dumpTimeout !== undefined && object.dumpTimeout !== null)
+      ? Duration.fromPartial(object.dumpTimeout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCheckpointOwner(): CheckpointOwner {
+  return { restoreUid: "", migrationName: "", targetPodUid: "", targetNodeName: "" };
+}
+
+export const CheckpointOwner: MessageFns<CheckpointOwner> = {
+  encode(message: CheckpointOwner, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.restoreUid !== "") {
+      writer.uint32(10).string(message.restoreUid);
+    }
+    if (message.migrationName !== "") {
+      writer.uint32(18).string(message.migrationName);
+    }
+    if (message.targetPodUid !== "") {
+      writer.uint32(26).string(message.targetPodUid);
+    }
+    if (message.targetNodeName !== "") {
+      writer.uint32(34).string(message.targetNodeName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointOwner {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointOwner();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.restoreUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.migrationName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.targetPodUid = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.targetNodeName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointOwner {
+    return {
+      restoreUid: isSet(object.restoreUid)
+        ? globalThis.String(object.restoreUid)
+        : isSet(object.restore_uid)
+        ? globalThis.String(object.restore_uid)
+        : "",
+      migrationName: isSet(object.migrationName)
+        ? globalThis.String(object.migrationName)
+        : isSet(object.migration_name)
+        ? globalThis.String(object.migration_name)
+        : "",
+      targetPodUid: isSet(object.targetPodUid)
+        ? globalThis.String(object.targetPodUid)
+        : isSet(object.target_pod_uid)
+        ? globalThis.String(object.target_pod_uid)
+        : "",
+      targetNodeName: isSet(object.targetNodeName)
+        ? globalThis.String(object.targetNodeName)
+        : isSet(object.target_node_name)
+        ? globalThis.String(object.target_node_name)
+        : "",
+    };
+  },
+
+  toJSON(message: CheckpointOwner): unknown {
+    const obj: any = {};
+    if (message.restoreUid !== "") {
+      obj.restoreUid = message.restoreUid;
+    }
+    if (message.migrationName !== "") {
+      obj.migrationName = message.migrationName;
+    }
+    if (message.targetPodUid !== "") {
+      obj.targetPodUid = message.targetPodUid;
+    }
+    if (message.targetNodeName !== "") {
+      obj.targetNodeName = message.targetNodeName;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointOwner>, I>>(base?: I): CheckpointOwner {
+    return CheckpointOwner.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointOwner>, I>>(object: I): CheckpointOwner {
+    const message = createBaseCheckpointOwner();
+    message.restoreUid = object.restoreUid ?? "";
+    message.migrationName = object.migrationName ?? "";
+    message.targetPodUid = object.targetPodUid ?? "";
+    message.targetNodeName = object.targetNodeName ?? "";
     return message;
   },
 };
@@ -4748,13 +5028,16 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
 };
 
 function createBaseThawRequest(): ThawRequest {
-  return { pod: undefined };
+  return { pod: undefined, checkpointUid: "" };
 }
 
 export const ThawRequest: MessageFns<ThawRequest> = {
   encode(message: ThawRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.pod !== undefined) {
       PodRef.encode(message.pod, writer.uint32(10).fork()).join();
+    }
+    if (message.checkpointUid !== "") {
+      writer.uint32(18).string(message.checkpointUid);
     }
     return writer;
   },
@@ -4780,6 +5063,14 @@ export const ThawRequest: MessageFns<ThawRequest> = {
             message.pod = PodRef.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.checkpointUid = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4793,13 +5084,23 @@ export const ThawRequest: MessageFns<ThawRequest> = {
   },
 
   fromJSON(object: any): ThawRequest {
-    return { pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined };
+    return {
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      checkpointUid: isSet(object.checkpointUid)
+        ? globalThis.String(object.checkpointUid)
+        : isSet(object.checkpoint_uid)
+        ? globalThis.String(object.checkpoint_uid)
+        : "",
+    };
   },
 
   toJSON(message: ThawRequest): unknown {
     const obj: any = {};
     if (message.pod !== undefined) {
       obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.checkpointUid !== "") {
+      obj.checkpointUid = message.checkpointUid;
     }
     return obj;
   },
@@ -4810,6 +5111,7 @@ export const ThawRequest: MessageFns<ThawRequest> = {
   fromPartial<I extends Exact<DeepPartial<ThawRequest>, I>>(object: I): ThawRequest {
     const message = createBaseThawRequest();
     message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.checkpointUid = object.checkpointUid ?? "";
     return message;
   },
 };
@@ -5515,6 +5817,612 @@ export const KeptLog: MessageFns<KeptLog> = {
   },
 };
 
+function createBaseListHoldingsRequest(): ListHoldingsRequest {
+  return {};
+}
+
+export const ListHoldingsRequest: MessageFns<ListHoldingsRequest> = {
+  encode(_: ListHoldingsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldingsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldingsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListHoldingsRequest {
+    return {};
+  },
+
+  toJSON(_: ListHoldingsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListHoldingsRequest>, I>>(base?: I): ListHoldingsRequest {
+    return ListHoldingsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHoldingsRequest>, I>>(_: I): ListHoldingsRequest {
+    const message = createBaseListHoldingsRequest();
+    return message;
+  },
+};
+
+function createBaseListHoldingsResponse(): ListHoldingsResponse {
+  return { agentTime: undefined, checkpoints: [], restores: [], frozenPods: [] };
+}
+
+export const ListHoldingsResponse: MessageFns<ListHoldingsResponse> = {
+  encode(message: ListHoldingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.agentTime), writer.uint32(10).fork()).join();
+    }
+    for (const v of message.checkpoints) {
+      CheckpointHolding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.restores) {
+      RestoreHolding.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.frozenPods) {
+      FrozenPod.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHoldingsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHoldingsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.checkpoints.push(CheckpointHolding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.restores.push(RestoreHolding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.frozenPods.push(FrozenPod.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHoldingsResponse {
+    return {
+      agentTime: isSet(object.agentTime)
+        ? fromJsonTimestamp(object.agentTime)
+        : isSet(object.agent_time)
+        ? fromJsonTimestamp(object.agent_time)
+        : undefined,
+      checkpoints: globalThis.Array.isArray(object?.checkpoints)
+        ? object.checkpoints.map((e: any) => CheckpointHolding.fromJSON(e))
+        : [],
+      restores: globalThis.Array.isArray(object?.restores)
+        ? object.restores.map((e: any) => RestoreHolding.fromJSON(e))
+        : [],
+      frozenPods: globalThis.Array.isArray(object?.frozenPods)
+        ? object.frozenPods.map((e: any) => FrozenPod.fromJSON(e))
+        : globalThis.Array.isArray(object?.frozen_pods)
+        ? object.frozen_pods.map((e: any) => FrozenPod.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListHoldingsResponse): unknown {
+    const obj: any = {};
+    if (message.agentTime !== undefined) {
+      obj.agentTime = message.agentTime.toISOString();
+    }
+    if (message.checkpoints?.length) {
+      obj.checkpoints = message.checkpoints.map((e) => CheckpointHolding.toJSON(e));
+    }
+    if (message.restores?.length) {
+      obj.restores = message.restores.map((e) => RestoreHolding.toJSON(e));
+    }
+    if (message.frozenPods?.length) {
+      obj.frozenPods = message.frozenPods.map((e) => FrozenPod.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListHoldingsResponse>, I>>(base?: I): ListHoldingsResponse {
+    return ListHoldingsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHoldingsResponse>, I>>(object: I): ListHoldingsResponse {
+    const message = createBaseListHoldingsResponse();
+    message.agentTime = object.agentTime ?? undefined;
+    message.checkpoints = object.checkpoints?.map((e) => CheckpointHolding.fromPartial(e)) || [];
+    message.restores = object.restores?.map((e) => RestoreHolding.fromPartial(e)) || [];
+    message.frozenPods = object.frozenPods?.map((e) => FrozenPod.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCheckpointHolding(): CheckpointHolding {
+  return { checkpointUid: "", pod: undefined, complete: false, inProgress: false, owner: undefined, since: undefined };
+}
+
+export const CheckpointHolding: MessageFns<CheckpointHolding> = {
+  encode(message: CheckpointHolding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpointUid !== "") {
+      writer.uint32(10).string(message.checkpointUid);
+    }
+    if (message.pod !== undefined) {
+      PodRef.encode(message.pod, writer.uint32(18).fork()).join();
+    }
+    if (message.complete !== false) {
+      writer.uint32(24).bool(message.complete);
+    }
+    if (message.inProgress !== false) {
+      writer.uint32(32).bool(message.inProgress);
+    }
+    if (message.owner !== undefined) {
+      CheckpointOwner.encode(message.owner, writer.uint32(42).fork()).join();
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointHolding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointHolding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkpointUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pod = PodRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inProgress = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.owner = CheckpointOwner.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointHolding {
+    return {
+      checkpointUid: isSet(object.checkpointUid)
+        ? globalThis.String(object.checkpointUid)
+        : isSet(object.checkpoint_uid)
+        ? globalThis.String(object.checkpoint_uid)
+        : "",
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
+      inProgress: isSet(object.inProgress)
+        ? globalThis.Boolean(object.inProgress)
+        : isSet(object.in_progress)
+        ? globalThis.Boolean(object.in_progress)
+        : false,
+      owner: isSet(object.owner) ? CheckpointOwner.fromJSON(object.owner) : undefined,
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+    };
+  },
+
+  toJSON(message: CheckpointHolding): unknown {
+    const obj: any = {};
+    if (message.checkpointUid !== "") {
+      obj.checkpointUid = message.checkpointUid;
+    }
+    if (message.pod !== undefined) {
+      obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.complete !== false) {
+      obj.complete = message.complete;
+    }
+    if (message.inProgress !== false) {
+      obj.inProgress = message.inProgress;
+    }
+    if (message.owner !== undefined) {
+      obj.owner = CheckpointOwner.toJSON(message.owner);
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointHolding>, I>>(base?: I): CheckpointHolding {
+    return CheckpointHolding.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointHolding>, I>>(object: I): CheckpointHolding {
+    const message = createBaseCheckpointHolding();
+    message.checkpointUid = object.checkpointUid ?? "";
+    message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.complete = object.complete ?? false;
+    message.inProgress = object.inProgress ?? false;
+    message.owner = (object.owner !== undefined && object.owner !== null)
+      ? CheckpointOwner.fromPartial(object.owner)
+      : undefined;
+    message.since = object.since ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRestoreHolding(): RestoreHolding {
+  return { podUid: "", restoreUid: "", claim: 0, executed: false, staged: false, since: undefined };
+}
+
+export const RestoreHolding: MessageFns<RestoreHolding> = {
+  encode(message: RestoreHolding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.podUid !== "") {
+      writer.uint32(10).string(message.podUid);
+    }
+    if (message.restoreUid !== "") {
+      writer.uint32(18).string(message.restoreUid);
+    }
+    if (message.claim !== 0) {
+      writer.uint32(24).int32(message.claim);
+    }
+    if (message.executed !== false) {
+      writer.uint32(32).bool(message.executed);
+    }
+    if (message.staged !== false) {
+      writer.uint32(40).bool(message.staged);
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreHolding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreHolding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.podUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.restoreUid = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.claim = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.executed = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.staged = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoreHolding {
+    return {
+      podUid: isSet(object.podUid)
+        ? globalThis.String(object.podUid)
+        : isSet(object.pod_uid)
+        ? globalThis.String(object.pod_uid)
+        : "",
+      restoreUid: isSet(object.restoreUid)
+        ? globalThis.String(object.restoreUid)
+        : isSet(object.restore_uid)
+        ? globalThis.String(object.restore_uid)
+        : "",
+      claim: isSet(object.claim) ? claimFromJSON(object.claim) : 0,
+      executed: isSet(object.executed) ? globalThis.Boolean(object.executed) : false,
+      staged: isSet(object.staged) ? globalThis.Boolean(object.staged) : false,
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+    };
+  },
+
+  toJSON(message: RestoreHolding): unknown {
+    const obj: any = {};
+    if (message.podUid !== "") {
+      obj.podUid = message.podUid;
+    }
+    if (message.restoreUid !== "") {
+      obj.restoreUid = message.restoreUid;
+    }
+    if (message.claim !== 0) {
+      obj.claim = claimToJSON(message.claim);
+    }
+    if (message.executed !== false) {
+      obj.executed = message.executed;
+    }
+    if (message.staged !== false) {
+      obj.staged = message.staged;
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RestoreHolding>, I>>(base?: I): RestoreHolding {
+    return RestoreHolding.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RestoreHolding>, I>>(object: I): RestoreHolding {
+    const message = createBaseRestoreHolding();
+    message.podUid = object.podUid ?? "";
+    message.restoreUid = object.restoreUid ?? "";
+    message.claim = object.claim ?? 0;
+    message.executed = object.executed ?? false;
+    message.staged = object.staged ?? false;
+    message.since = object.since ?? undefined;
+    return message;
+  },
+};
+
+function createBaseFrozenPod(): FrozenPod {
+  return { pod: undefined, containerNames: [], podCgroupFrozen: false };
+}
+
+export const FrozenPod: MessageFns<FrozenPod> = {
+  encode(message: FrozenPod, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pod !== undefined) {
+      PodRef.encode(message.pod, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.containerNames) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.podCgroupFrozen !== false) {
+      writer.uint32(24).bool(message.podCgroupFrozen);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FrozenPod {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFrozenPod();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pod = PodRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.containerNames.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.podCgroupFrozen = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FrozenPod {
+    return {
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      containerNames: globalThis.Array.isArray(object?.containerNames)
+        ? object.containerNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.container_names)
+        ? object.container_names.map((e: any) => globalThis.String(e))
+        : [],
+      podCgroupFrozen: isSet(object.podCgroupFrozen)
+        ? globalThis.Boolean(object.podCgroupFrozen)
+        : isSet(object.pod_cgroup_frozen)
+        ? globalThis.Boolean(object.pod_cgroup_frozen)
+        : false,
+    };
+  },
+
+  toJSON(message: FrozenPod): unknown {
+    const obj: any = {};
+    if (message.pod !== undefined) {
+      obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.containerNames?.length) {
+      obj.containerNames = message.containerNames;
+    }
+    if (message.podCgroupFrozen !== false) {
+      obj.podCgroupFrozen = message.podCgroupFrozen;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<FrozenPod>, I>>(base?: I): FrozenPod {
+    return FrozenPod.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FrozenPod>, I>>(object: I): FrozenPod {
+    const message = createBaseFrozenPod();
+    message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.containerNames = object.containerNames?.map((e) => e) || [];
+    message.podCgroupFrozen = object.podCgroupFrozen ?? false;
+    return message;
+  },
+};
+
 /** AgentService is served by the privileged agent of each node on port 50051, with mutual TLS (TLS 1.3). */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -5613,9 +6521,9 @@ export const AgentServiceService = {
   },
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. The answer tells who holds the claim: if it was committed before, nothing is changed and
-   * claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is made all the same).
-   * When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
+   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
+   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke: {
     path: "/lpm.v1.AgentService/Revoke" as const,
@@ -5626,7 +6534,10 @@ export const AgentServiceService = {
     responseSerialize: (value: RevokeResponse): Buffer => Buffer.from(RevokeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeResponse => RevokeResponse.decode(value),
   },
-  /** Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. */
+  /**
+   * Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. From then on the
+   * checkpoint is over: a Checkpoint call with its UID that arrives later is refused (reason Revoked).
+   */
   thaw: {
     path: "/lpm.v1.AgentService/Thaw" as const,
     requestStream: false as const,
@@ -5678,6 +6589,20 @@ export const AgentServiceService = {
     responseSerialize: (value: ReadLogsResponse): Buffer => Buffer.from(ReadLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReadLogsResponse => ReadLogsResponse.decode(value),
   },
+  /**
+   * ListHoldings tells everything that this node holds of checkpoints and restores, found on disk and in the cgroups, so
+   * that what nobody owns any more can be told from what somebody still works with. Changes nothing.
+   */
+  listHoldings: {
+    path: "/lpm.v1.AgentService/ListHoldings" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListHoldingsRequest): Buffer => Buffer.from(ListHoldingsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListHoldingsRequest => ListHoldingsRequest.decode(value),
+    responseSerialize: (value: ListHoldingsResponse): Buffer =>
+      Buffer.from(ListHoldingsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListHoldingsResponse => ListHoldingsResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -5719,12 +6644,15 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   commit: handleUnaryCall<CommitRequest, CommitResponse>;
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. The answer tells who holds the claim: if it was committed before, nothing is changed and
-   * claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is made all the same).
-   * When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
+   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
+   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
-  /** Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. */
+  /**
+   * Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. From then on the
+   * checkpoint is over: a Checkpoint call with its UID that arrives later is refused (reason Revoked).
+   */
   thaw: handleUnaryCall<ThawRequest, ThawResponse>;
   /**
    * EndSource ends a source for good after the commit: not one instruction of its containers runs any more. Every
@@ -5744,6 +6672,11 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * the processes' memory. Changes nothing. OK, and empty, when there are none.
    */
   readLogs: handleUnaryCall<ReadLogsRequest, ReadLogsResponse>;
+  /**
+   * ListHoldings tells everything that this node holds of checkpoints and restores, found on disk and in the cgroups, so
+   * that what nobody owns any more can be told from what somebody still works with. Changes nothing.
+   */
+  listHoldings: handleUnaryCall<ListHoldingsRequest, ListHoldingsResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -5859,9 +6792,9 @@ export interface AgentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. The answer tells who holds the claim: if it was committed before, nothing is changed and
-   * claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is made all the same).
-   * When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
+   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
+   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke(
     request: RevokeRequest,
@@ -5878,7 +6811,10 @@ export interface AgentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeResponse) => void,
   ): ClientUnaryCall;
-  /** Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. */
+  /**
+   * Thaw lets a frozen source run on. Only the controller decides that it may. OK when nothing is frozen. From then on the
+   * checkpoint is over: a Checkpoint call with its UID that arrives later is refused (reason Revoked).
+   */
   thaw(request: ThawRequest, callback: (error: ServiceError | null, response: ThawResponse) => void): ClientUnaryCall;
   thaw(
     request: ThawRequest,
@@ -5950,6 +6886,25 @@ export interface AgentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReadLogsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * ListHoldings tells everything that this node holds of checkpoints and restores, found on disk and in the cgroups, so
+   * that what nobody owns any more can be told from what somebody still works with. Changes nothing.
+   */
+  listHoldings(
+    request: ListHoldingsRequest,
+    callback: (error: ServiceError | null, response: ListHoldingsResponse) => void,
+  ): ClientUnaryCall;
+  listHoldings(
+    request: ListHoldingsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListHoldingsResponse) => void,
+  ): ClientUnaryCall;
+  listHoldings(
+    request: ListHoldingsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListHoldingsResponse) => void,
   ): ClientUnaryCall;
 }
 
