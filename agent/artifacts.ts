@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { CheckpointResult } from '../proto/gen/lpm/v1/agent.js';
 import { isLabel, isUid, type CheckedPod } from './names.js';
-import { writeDurably, type StateDir, syncPath } from './state.js';
+import { createOnce, writeDurably, type StateDir, syncPath } from './state.js';
 
 /** One file of a checkpoint. */
 export interface ArtifactFile {
@@ -15,11 +15,20 @@ export interface ArtifactFile {
   size: number;
 }
 
+/** The migration that a frozen source waits for, and where its outcome can be learned (proto CheckpointOwner). */
+export interface Owner {
+  restoreUid: string;
+  migrationName: string;
+  targetPodUid: string;
+  targetNodeName: string;
+}
+
 /** checkpoint.json: written last, so that its being there says that the checkpoint is complete. */
 export interface CheckpointManifest {
   version: 1;
   checkpointUid: string;
   pod: CheckedPod;
+  owner?: Owner;
   nodeName: string;
   result: CheckpointResult;
   files: ArtifactFile[];
@@ -28,6 +37,7 @@ export interface CheckpointManifest {
 /** operation.json of a checkpoint in the making: what to thaw when the agent dies in between. */
 export interface UnfinishedCheckpoint {
   pod: CheckedPod;
+  owner?: Owner;
   containerIds: string[];
 }
 
@@ -106,8 +116,21 @@ export function syncFileSystem(folder: string): Promise<void> {
   return new Promise((resolve) => execFile('sync', ['--file-system', folder], () => resolve()));
 }
 
+/**
+ * Notes for ever that a checkpoint is over and its source may run: a request for it that arrives later freezes nothing.
+ * Written and synced before anything is thawed.
+ */
+export function markThawed(state: StateDir, checkpointUid: string): void {
+  createOnce(state.thawedMark(checkpointUid), '');
+}
+
+export const isThawed = (state: StateDir, checkpointUid: string): boolean =>
+  existsSync(state.thawedMark(checkpointUid));
+
 export interface KnownCheckpoint {
   checkpointUid: string;
+  /** Its folder, whole or partial. */
+  folder: string;
   complete: boolean;
   manifest?: CheckpointManifest;
   unfinished?: UnfinishedCheckpoint;
@@ -123,13 +146,14 @@ export function knownCheckpoints(state: StateDir): KnownCheckpoint[] {
     try {
       const manifest = name === checkpointUid ? readManifestIn(folder) : undefined;
       if (manifest) {
-        found.push({ checkpointUid, complete: true, manifest });
+        found.push({ checkpointUid, folder, complete: true, manifest });
         continue;
       }
       const text = readFileSync(join(folder, 'operation.json'), 'utf8');
-      found.push({ checkpointUid, complete: false, unfinished: JSON.parse(text) as UnfinishedCheckpoint });
+      const unfinished = JSON.parse(text) as UnfinishedCheckpoint;
+      found.push({ checkpointUid, folder, complete: false, unfinished });
     } catch {
-      found.push({ checkpointUid, complete: false });
+      found.push({ checkpointUid, folder, complete: false });
     }
   }
   return found;

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { LpmError, messageOf } from '../common/errors.js';
 import {
   Step,
-  TcpMode,
   type CheckpointRequest,
   type CheckpointResult,
   type ContainerArtifact,
@@ -12,7 +11,7 @@ import {
 import {
   beginArtifacts,
   completeArtifacts,
-  knownCheckpoints,
+  isThawed,
   listFiles,
   readManifest,
   syncFileSystem,
@@ -20,17 +19,19 @@ import {
 } from './artifacts.js';
 import { podCgroupOf, processesBelow, waitFrozen, setFreezer, type FreezerCgroup } from './cgroup.js';
 import { copyQuietLog } from './container-log.js';
+import { checkRequest, type CheckedRequest } from './checkpoint-request.js';
 import type { Context } from './context.js';
 import { pagesWritten } from './criu-stats.js';
 import { dumpContainer } from './dump.js';
-import { freezeAll, hasOwnFreeze, isFrozen, thawAll } from './freeze.js';
+import { freezeAll, isFrozen, thawAll } from './freeze.js';
+import { checkUnchanged, identify } from './identify.js';
 import { collectLayer, overlayOfProcess } from './layer.js';
 import { keepDumpLogs } from './kept-logs.js';
 import { memoryBytes } from './memory.js';
-import { checkContainerId, checkLabel, checkPod, checkUid, type CheckedPod } from './names.js';
-import { findOciContainer, findOciRuntime } from './oci.js';
+import type { CheckedPod } from './names.js';
+import { findOciRuntime } from './oci.js';
 import { Operation, Steps } from './operation.js';
-import { nameOf, requireSandbox, runningContainers, type RunningContainer } from './pod-view.js';
+import type { RunningContainer } from './pod-view.js';
 import { isAlive, pendingSignals, readStat } from './process.js';
 import { createTar } from './tar.js';
 import { assignVolumes, findEmptyDirs, sharedMemoryOf, type EmptyDir } from './volumes.js';
@@ -40,14 +41,6 @@ const SPARE_BYTES = 64 * 1024 * 1024;
 
 /** When the artifacts of a migration, should they still be there, are brought to the disk. */
 const LATE_SYNC_MS = 60_000;
-
-interface CheckedRequest {
-  checkpointUid: string;
-  pod: CheckedPod;
-  containers: { name: string; containerId: string }[];
-  tcp: TcpMode;
-  thawAfter: boolean;
-}
 
 /** Checkpoints of this node: in progress, by UID. Finished ones are found on disk. */
 export class Checkpoints {
@@ -59,29 +52,13 @@ export class Checkpoints {
     return this.running.size;
   }
 
-  /** Containers that stand still now because of checkpoints that lie here. */
-  frozenContainers(): number {
-    let count = 0;
-    for (const { manifest } of knownCheckpoints(this.context.state)) {
-      for (const { containerId } of manifest?.result.containers ?? []) {
-        try {
-          const { freezer } = findOciContainer(this.context.host, this.context.runtimeRoots, containerId);
-          if (isFrozen(freezer)) count++;
-        } catch {
-          // Gone, so not frozen.
-        }
-      }
-    }
-    return count;
-  }
-
   isRunning(checkpointUid: string): boolean {
     return this.running.has(checkpointUid);
   }
 
   /** Starts a checkpoint or joins the one with the same UID. */
   start(request: CheckpointRequest): Operation<CheckpointResult> {
-    const checked = check(request);
+    const checked = checkRequest(request);
     const known = this.running.get(checked.checkpointUid);
     if (known) return known.operation;
     const other = [...this.running.entries()].find(([, { pod }]) => pod.uid === checked.pod.uid);
@@ -97,35 +74,17 @@ export class Checkpoints {
     return operation;
   }
 
-  /** Asks whatever checkpoints this pod now to stop, and waits until it has thawed the pod. */
-  async cancelFor(podUid: string): Promise<void> {
-    for (const { pod, operation } of this.running.values()) {
-      if (pod.uid !== podUid) continue;
-      operation.cancel();
-      await operation.done.catch(() => {});
-    }
+  /** Asks a checkpoint that is being made to stop, and waits until it has thawed the pod. */
+  async cancel(checkpointUid: string): Promise<void> {
+    const operation = this.running.get(checkpointUid)?.operation;
+    operation?.cancel();
+    await operation?.done.catch(() => {});
   }
 
   /** Waits for everything in progress (at the agent's end). */
   async settle(): Promise<void> {
     await Promise.allSettled([...this.running.values()].map(({ operation }) => operation.done));
   }
-}
-
-function check(request: CheckpointRequest): CheckedRequest {
-  const containers = request.containers.map(({ name, containerId }) => ({
-    name: checkLabel(name, 'container name'),
-    containerId: checkContainerId(containerId, 'container ID'),
-  }));
-  if (containers.length === 0) throw new LpmError('InvalidArgument', 'The request names no container.');
-  if (request.tcp === TcpMode.UNRECOGNIZED) throw new LpmError('InvalidArgument', 'Unknown TCP mode.');
-  return {
-    checkpointUid: checkUid(request.checkpointUid, 'checkpoint UID'),
-    pod: checkPod(request.pod),
-    containers,
-    tcp: request.tcp === TcpMode.TCP_MODE_UNSPECIFIED ? TcpMode.TCP_MODE_CLOSE : request.tcp,
-    thawAfter: request.thawAfter,
-  };
 }
 
 /** Errors after which everything that was frozen runs again (ErrorDetail.source_thawed). */
@@ -140,6 +99,13 @@ async function checkpoint(
 ): Promise<CheckpointResult> {
   const { state } = context;
   const log = context.log.with({ checkpoint_uid: request.checkpointUid, pod_uid: request.pod.uid });
+  if (isThawed(state, request.checkpointUid)) {
+    throw new LpmError(
+      'Revoked',
+      `Checkpoint ${request.checkpointUid} of pod ${request.pod.name} was given up and its source thawed; it is not frozen again.`,
+      { hint: 'A new checkpoint needs a new UID.' },
+    );
+  }
   const finished = readManifest(state, request.checkpointUid);
   if (finished) return finished.result;
   let frozen: readonly FreezerCgroup[] = [];
@@ -154,6 +120,7 @@ async function checkpoint(
     );
     const folder = beginArtifacts(state, request.checkpointUid, {
       pod: request.pod,
+      ...(request.owner ? { owner: request.owner } : {}),
       containerIds: containers.map(({ oci }) => oci.id),
     });
     const steps = new Steps();
@@ -185,6 +152,7 @@ async function checkpoint(
             each,
             container.name,
             request.tcp,
+            request.dumpTimeoutMs ?? context.dumpTimeoutMs,
             (pid) => noteDumper(folder, container.name, pid),
           );
         }),
@@ -216,6 +184,7 @@ async function checkpoint(
       // From here on, what the kubelet may start in this pod is born frozen.
       setFreezer(podCgroup, true);
       await waitFrozen(podCgroup, 1000);
+      await checkUnchanged(context, request, containers);
     } else {
       log.warn('the pod has no cgroup of its own; only its containers are frozen');
     }
@@ -249,6 +218,7 @@ async function checkpoint(
       version: 1,
       checkpointUid: request.checkpointUid,
       pod: request.pod,
+      ...(request.owner ? { owner: request.owner } : {}),
       nodeName: context.nodeName,
       result,
       files,
@@ -302,41 +272,6 @@ async function undo(
 export function doomedProcesses(frozen: readonly FreezerCgroup[]): number {
   const pids = new Set(frozen.flatMap(({ dir }) => processesBelow(dir)));
   return [...pids].filter((pid) => pendingSignals(pid).kill).length;
-}
-
-/** Finds the containers that are named, and checks that they are the ones that run. */
-async function identify(context: Context, request: CheckedRequest): Promise<RunningContainer[]> {
-  const { pod } = request;
-  const sandbox = await requireSandbox(context.cri, pod);
-  const running = await runningContainers(context.host, context.cri, context.runtimeRoots, pod.uid);
-  const found = request.containers.map(({ name, containerId }) => {
-    const container = running.find(({ cri }) => cri.id === containerId);
-    if (container && container.name === name && container.cri.podSandboxId === sandbox.id) return container;
-    const now = running.find((each) => each.name === name);
-    throw now
-      ? new LpmError(
-          'SourceChanged',
-          `Container ${name} of pod ${pod.name} is ${now.cri.id.slice(0, 12)} now, not ${containerId.slice(0, 12)}: it was restarted.`,
-        )
-      : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
-  });
-  const forgotten = running.find(
-    ({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id),
-  );
-  if (forgotten) {
-    throw new LpmError('SourceChanged', `Container ${nameOf(forgotten.cri)} of pod ${pod.name} runs too.`, {
-      hint: 'All running containers of a pod are checkpointed together.',
-    });
-  }
-  const frozen = found.find(({ oci }) => hasOwnFreeze(oci.freezer));
-  if (frozen) {
-    const holder = knownCheckpoints(context.state).find(({ manifest }) => manifest?.pod.uid === pod.uid);
-    throw new LpmError(
-      'PodBusy',
-      `Container ${frozen.name} of pod ${pod.name} is frozen already${holder ? ` by checkpoint ${holder.checkpointUid}` : ''}.`,
-    );
-  }
-  return found;
 }
 
 async function checkRoom(context: Context, containers: readonly RunningContainer[]): Promise<void> {

@@ -17,4 +17,6 @@ export interface Context {
   runtimeRoots: readonly string[];
   /** Where the runtime handler's script lies on the node. */
   handlerPath: string;
+  /** Milliseconds after which a dump is given up and the runtime and CRIU are killed. */
+  dumpTimeoutMs: number;
 }

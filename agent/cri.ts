@@ -50,9 +50,19 @@ export class Cri {
     return items.sort((a, b) => notReady(a) - notReady(b) || Number(b.createdAt - a.createdAt));
   }
 
-  /** Every container of a pod that the runtime still knows, newest first. */
-  async containers(podUid: string): Promise<Container[]> {
-    const filter = { id: '', state: undefined, podSandboxId: '', labelSelector: { [LABEL_POD_UID]: podUid } };
+  /** Sandboxes of all pods that are ready. */
+  async readySandboxes(): Promise<PodSandbox[]> {
+    const state = { state: PodSandboxState.SANDBOX_READY };
+    const { items } = await this.call<{ items: PodSandbox[] }>((done) =>
+      this.client.listPodSandbox({ filter: { id: '', state, labelSelector: {} } }, ...done),
+    );
+    return items;
+  }
+
+  /** Every container of a pod (without a UID: of all pods) that the runtime still knows, newest first. */
+  async containers(podUid?: string): Promise<Container[]> {
+    const labelSelector: Record<string, string> = podUid === undefined ? {} : { [LABEL_POD_UID]: podUid };
+    const filter = { id: '', state: undefined, podSandboxId: '', labelSelector };
     const { containers } = await this.call<{ containers: Container[] }>((done) =>
       this.client.listContainers({ filter }, ...done),
     );

@@ -25,6 +25,7 @@ export function dumpConfig(tcp: TcpMode): string {
  * Dumps a frozen container with the node's own OCI runtime into `folder`/checkpoint. It is frozen afterwards as before
  * (CRIU since 4.1 leaves a cgroup as it found it).
  *
+ * @param timeoutMs after which the runtime and CRIU are killed
  * @throws CriuDumpFailed with the sentence that CRIU's log tells; dump.log stays in the folder
  */
 export async function dumpContainer(
@@ -34,6 +35,7 @@ export async function dumpContainer(
   folder: string,
   name: string,
   tcp: TcpMode,
+  timeoutMs: number,
   onStart: (pid: number) => void,
 ): Promise<void> {
   const images = join(folder, 'checkpoint');
@@ -56,8 +58,15 @@ export async function dumpContainer(
     'ignore',
     container.id,
   ];
-  const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart });
+  const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart, timeoutMs });
   const log = await readFile(join(work, 'dump.log'), 'utf8').catch(() => '');
+  if (result.timedOut) {
+    throw new LpmError(
+      'TimedOut',
+      `Dumping container ${name} took longer than ${Math.round(timeoutMs / 1000)} s; the runtime and CRIU were ended.`,
+      { hint: 'A larger --dump-timeout of the agent gives a large process more time.', log: logTail(log) },
+    );
+  }
   if (result.code !== 0) {
     // Kept beside dump.log: a runtime that fails before it calls CRIU says so nowhere else.
     mkdirSync(work, { recursive: true, mode: 0o700 });

@@ -26,7 +26,11 @@ export function healthHttpServer({ readiness, metrics }: HealthSource): Server {
         );
         return;
       case '/metrics':
-        return answer(200, metrics.text());
+        void metrics.text().then(
+          (text) => answer(200, text),
+          (error: unknown) => answer(500, `${String(error)}\n`),
+        );
+        return;
       default:
         return answer(404, 'not found\n');
     }

@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { LpmError, messageOf, type Reason } from '../common/errors.js';
+import { killTree } from './process.js';
 
 export interface CommandResult {
   /** Exit code, or 128 plus the signal's number as in a shell. */
   code: number;
   stdout: string;
   stderr: string;
+  timedOut?: boolean;
 }
 
 export interface CommandOptions {
@@ -14,6 +16,8 @@ export interface CommandOptions {
   stdin?: string | Buffer;
   /** Called with the PID as soon as the command runs. */
   onStart?: (pid: number) => void;
+  /** The command is killed with all its descendants after so long; CommandResult.timedOut tells it. */
+  timeoutMs?: number;
 }
 
 /**
@@ -52,15 +56,28 @@ export class Host {
       const err: Buffer[] = [];
       child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
       child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+      let timedOut = false;
+      const limit =
+        options.timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => {
+              timedOut = true;
+              if (child.pid !== undefined) killTree(child.pid);
+            }, options.timeoutMs);
       child.on('spawn', () => options.onStart?.(child.pid ?? 0));
-      child.on('error', reject);
-      child.on('close', (code, signal) =>
+      child.on('error', (error) => {
+        clearTimeout(limit);
+        reject(error);
+      });
+      child.on('close', (code, signal) => {
+        clearTimeout(limit);
         resolve({
           code: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15),
           stdout: Buffer.concat(out).toString('utf8'),
           stderr: Buffer.concat(err).toString('utf8'),
-        }),
-      );
+          ...(timedOut ? { timedOut } : {}),
+        });
+      });
       if (child.stdin) {
         // A command that does not read its input to the end is judged by its exit code.
         child.stdin.on('error', () => {});

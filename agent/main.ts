@@ -55,12 +55,23 @@ const flags = yargs(hideBin(process.argv))
       default: DEFAULT_RUNTIME_ROOTS,
       describe: 'state folders of the OCI runtimes',
     },
+    'dump-timeout': {
+      type: 'number',
+      default: 300,
+      describe: 'seconds after which a dump is given up: the runtime and CRIU are ended, the pod runs on',
+    },
     'log-level': { choices: LEVELS, default: 'info' as const, describe: 'what to log' },
   })
   .strict()
   .version(version)
   .locale('en')
   .help();
+
+/** @throws InvalidArgument */
+function seconds(flag: string, value: number): number {
+  if (Number.isFinite(value) && value > 0 && value <= 86_400) return value * 1000;
+  throw new LpmError('InvalidArgument', `--${flag} must be a number of seconds from 0 to 86400.`);
+}
 
 async function main(): Promise<void> {
   const options = await flags.parse();
@@ -86,6 +97,7 @@ async function main(): Promise<void> {
     metrics: new Metrics(),
     runtimeRoots: options['runtime-root'],
     handlerPath: options['handler-path'],
+    dumpTimeoutMs: seconds('dump-timeout', options['dump-timeout']),
   };
   const agent = await startAgent(
     context,

@@ -4,7 +4,7 @@
  */
 export class Metrics {
   private readonly counters = new Map<string, number>();
-  private readonly gauges = new Map<string, () => number>();
+  private readonly gauges = new Map<string, () => number | Promise<number>>();
 
   /** Adds to a counter; `labels` as `operation="checkpoint",outcome="ok"`. */
   add(name: string, labels = '', by = 1): void {
@@ -13,7 +13,7 @@ export class Metrics {
   }
 
   /** A number that is asked for when it is scraped. */
-  gauge(name: string, read: () => number): void {
+  gauge(name: string, read: () => number | Promise<number>): void {
     this.gauges.set(name, read);
   }
 
@@ -33,7 +33,7 @@ export class Metrics {
     }
   }
 
-  text(): string {
+  async text(): Promise<string> {
     const typed = new Set<string>();
     const lines: string[] = [];
     const type = (name: string, kind: string): void => {
@@ -43,7 +43,12 @@ export class Metrics {
     };
     for (const [name, read] of this.gauges) {
       type(name, 'gauge');
-      lines.push(`${name} ${read()}`);
+      // What cannot be known now is NaN, as Prometheus has it.
+      lines.push(
+        `${name} ${await Promise.resolve()
+          .then(read)
+          .catch(() => NaN)}`,
+      );
     }
     for (const [key, value] of [...this.counters].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const name = key.replace(/\{.*/, '');
@@ -61,6 +66,8 @@ const HELP: Readonly<Record<string, string>> = {
   lpm_agent_bytes_sent_total: 'Artifact bytes sent to other agents.',
   lpm_agent_bytes_received_total: 'Artifact bytes received from other agents.',
   lpm_agent_source_frozen_seconds: 'Time from the first freeze to the complete checkpoint.',
-  lpm_agent_frozen_containers: 'Containers that checkpoints on this node have left frozen.',
+  lpm_agent_frozen_containers: 'Containers on this node that are frozen now, by whomever.',
+  lpm_agent_checkpoints: 'Checkpoints that lie on this node, finished or not.',
+  lpm_agent_restores_staged: 'Pods for which artifacts of a checkpoint are staged on this node.',
   lpm_agent_operations_in_progress: 'Checkpoints and restores in progress.',
 };

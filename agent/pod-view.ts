@@ -67,14 +67,8 @@ export async function findPodCgroup(
 ): Promise<FreezerCgroup | undefined> {
   const sandboxes = await cri.sandboxes(podUid);
   const ids = [...sandboxes.map(({ id }) => id), ...(await cri.containers(podUid)).map(({ id }) => id)];
-  for (const id of ids) {
-    try {
-      const cgroup = podCgroupOf(findOciContainer(host, roots, id).freezer, podUid);
-      if (cgroup) return cgroup;
-    } catch (error) {
-      if (!(error instanceof LpmError)) throw error;
-    }
-  }
+  const known = podCgroupByIds(host, roots, podUid, ids);
+  if (known) return known;
   // CRI-O may run without a sandbox process (drop_infra_ctr), and a runtime may keep its state elsewhere.
   for (const { id, state } of sandboxes) {
     if (state !== PodSandboxState.SANDBOX_READY) continue;
@@ -83,6 +77,24 @@ export async function findPodCgroup(
       pid > 0 ? freezerOf(readText(`/proc/${pid}/cgroup`), host.path('/sys/fs/cgroup')) : undefined;
     const cgroup = freezer && podCgroupOf(freezer, podUid);
     if (cgroup) return cgroup;
+  }
+  return undefined;
+}
+
+/** A pod's cgroup as the OCI runtime's records of its sandbox or containers tell it. */
+export function podCgroupByIds(
+  host: Host,
+  roots: readonly string[],
+  podUid: string,
+  ids: readonly string[],
+): FreezerCgroup | undefined {
+  for (const id of ids) {
+    try {
+      const cgroup = podCgroupOf(findOciContainer(host, roots, id).freezer, podUid);
+      if (cgroup) return cgroup;
+    } catch (error) {
+      if (!(error instanceof LpmError)) throw error;
+    }
   }
   return undefined;
 }

@@ -64,6 +64,12 @@ export function pendingSignals(pid: number): { kill: boolean; term: boolean } {
   return { kill: has(SIGKILL), term: has(SIGTERM) };
 }
 
+/** A signal that ends it waits for a process: as soon as it is thawed, it dies (or, of SIGTERM, does what it does then). */
+export function isDoomed(pid: number): boolean {
+  const { kill, term } = pendingSignals(pid);
+  return kill || term;
+}
+
 /** Sends SIGKILL; a process that is gone already is no error. */
 export function killNow(pid: number): boolean {
   try {
@@ -72,6 +78,12 @@ export function killNow(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Kills a process and everything below it, parents first, so that none of them can start another. */
+export function killTree(pid: number): void {
+  const below = descendants(pid);
+  for (const each of [pid, ...below]) killNow(each);
 }
 
 /** Seconds since boot, as the runtime handler counts its deadline. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, watch, writeFileSync, rmSync } from 'node:fs';
+import { mkdirSync, watch, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
@@ -8,6 +8,7 @@ import type { Context } from './context.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
 import { checkLabel, checkPod, checkSubdomain, checkUid, type CheckedPod } from './names.js';
 import { Operation, Steps } from './operation.js';
+import { readRestoreRecord, writeRestoreRecord, type RestoreRecord } from './restore-record.js';
 import { fetchArtifacts, fillVolumes, markReady, stageArtifacts } from './stage.js';
 import { syncPath, writeDurably } from './state.js';
 import { nextStep, observeContainer, type TargetContainer } from './target.js';
@@ -26,15 +27,6 @@ interface CheckedRestore {
   source: Source | undefined;
   containerNames: string[];
   hold: boolean;
-}
-
-/** restore.json: which migration this pod's state belongs to, and what has been done for it. */
-interface RestoreRecord {
-  restoreUid: string;
-  checkpointUid: string;
-  containerNames: string[];
-  staged: boolean;
-  bytes: number;
 }
 
 /** Restores on this node: in progress, by target pod. */
@@ -178,9 +170,8 @@ async function restore(
 
 /** Finds what was done for this migration before, or begins. */
 function begin(podDir: string, request: CheckedRestore, container: TargetContainer): RestoreRecord {
-  const file = join(podDir, 'restore.json');
-  if (existsSync(file)) {
-    const known = JSON.parse(readFileSync(file, 'utf8')) as RestoreRecord;
+  const known = readRestoreRecord(podDir);
+  if (known) {
     if (known.restoreUid === request.restoreUid) return known;
     if (container.attempted || readClaim(podDir).claim !== Claim.CLAIM_NONE) {
       throw new LpmError(
@@ -199,7 +190,7 @@ function begin(podDir: string, request: CheckedRestore, container: TargetContain
     writeFileSync(join(podDir, 'hold'), '', { mode: 0o600 });
     syncPath(podDir);
   }
-  writeDurably(file, JSON.stringify(record));
+  writeRestoreRecord(podDir, record);
   return record;
 }
 
@@ -229,7 +220,7 @@ async function arrive(
   );
   record.staged = true;
   record.bytes = request.source ? files.reduce((sum, { size }) => sum + size, 0) : 0;
-  writeDurably(join(context.state.pod(request.pod.uid), 'restore.json'), JSON.stringify(record));
+  writeRestoreRecord(context.state.pod(request.pod.uid), record);
 }
 
 /** Progress for people needs no more than a few messages a second. */

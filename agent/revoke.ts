@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
 import { Claim } from '../proto/gen/lpm/v1/agent.js';
@@ -71,7 +71,8 @@ async function endLeftovers(context: Context, podUid: string, end: number): Prom
 
 /**
  * Kills the real runtime, CRIU and what they have restored so far, but not the handler: it tells the failure. CRIU itself
- * stands in the container's cgroup, and so does all that it has made.
+ * stands in the container's cgroup, and so does all that it has made. What is restored goes first: CRIU holds it stopped
+ * (ptrace) before it resumes it, and would let it go by dying (ptrace(2): a tracer that dies detaches).
  */
 function endRestore(context: Context, handler: WaitingHandler): void {
   const below = descendants(handler.pid);
@@ -82,7 +83,17 @@ function endRestore(context: Context, handler: WaitingHandler): void {
     if (cgroup && cgroup.dir.includes(handler.containerId))
       processesBelow(cgroup.dir).forEach((each) => targets.add(each));
   }
-  for (const pid of targets) if (isAlive(pid)) killNow(pid);
+  const living = [...targets].filter((pid) => isAlive(pid));
+  const restored = living.filter((pid) => pidNamespace(pid) !== pidNamespace(handler.pid));
+  for (const pid of [...restored, ...living]) killNow(pid);
+}
+
+function pidNamespace(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return '';
+  }
 }
 
 function cgroupOf(context: Context, pid: number): FreezerCgroup | undefined {

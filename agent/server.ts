@@ -4,11 +4,13 @@ import { Server, type ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../common/errors.js';
 import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
 import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
+import { knownCheckpoints } from './artifacts.js';
 import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
 import { removeForgottenMarks, removeForgottenPods } from './discard.js';
 import { healthHttpServer, healthService } from './health.js';
 import { removeOldLogs } from './kept-logs.js';
+import { frozenPods, restoreHoldings } from './holdings.js';
 import { recoverCheckpoints } from './recover.js';
 import { Restores } from './restore.js';
 import { agentService } from './service.js';
@@ -40,7 +42,14 @@ export async function startAgent(
     'lpm_agent_operations_in_progress',
     () => checkpoints.inProgress + restores.inProgress,
   );
-  context.metrics.gauge('lpm_agent_frozen_containers', () => checkpoints.frozenContainers());
+  const frozenContainers = async (): Promise<number> =>
+    (await frozenPods(context)).reduce((sum, { containerNames }) => sum + containerNames.length, 0);
+  context.metrics.gauge('lpm_agent_frozen_containers', frozenContainers);
+  context.metrics.gauge('lpm_agent_checkpoints', () => knownCheckpoints(context.state).length);
+  context.metrics.gauge(
+    'lpm_agent_restores_staged',
+    async () => (await restoreHoldings(context)).filter(({ staged }) => staged).length,
+  );
   const readiness = async (): Promise<string> =>
     context.cri.version().then(
       () => '',

@@ -10,6 +10,7 @@ import { readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { discardCheckpoint, discardStage } from './discard.js';
 import { endSource } from './end-source.js';
+import { holdings } from './holdings.js';
 import { inspectPod } from './inspect.js';
 import { readLogs } from './kept-logs.js';
 import { checkPod, checkUid } from './names.js';
@@ -156,10 +157,11 @@ export function agentService(
       return { claim };
     }),
 
-    thaw: unary('thaw', async ({ pod }) => {
+    thaw: unary('thaw', async ({ pod, checkpointUid }) => {
       const checked = checkPod(pod);
-      await checkpoints.cancelFor(checked.uid);
-      return thaw(context, checked);
+      checkUid(checkpointUid, 'checkpoint UID');
+      await checkpoints.cancel(checkpointUid);
+      return thaw(context, checked, checkpointUid);
     }),
 
     endSource: unary('endSource', async ({ pod }, isCanceled) => {
@@ -178,6 +180,11 @@ export function agentService(
 
     readLogs: unary('readLogs', async ({ uid, podUid, maxBytes }) => ({
       logs: await readLogs(context, checkUid(uid, 'UID'), podUid && checkUid(podUid, 'pod UID'), maxBytes),
+    })),
+
+    listHoldings: unary('listHoldings', async () => ({
+      agentTime: new Date(),
+      ...(await holdings(context, (uid) => checkpoints.isRunning(uid))),
     })),
   };
 }

@@ -1,9 +1,11 @@
 import type { CheckpointState, SourceContainerState, SourceState } from '../proto/gen/lpm/v1/agent.js';
 import { ContainerState } from '../proto/gen/runtime/v1/cri.js';
 import { knownCheckpoints } from './artifacts.js';
+import { processesBelow } from './cgroup.js';
 import type { Context } from './context.js';
 import { hasOwnFreeze, isFrozen } from './freeze.js';
 import { findPodCgroup, nameOf } from './pod-view.js';
+import { isDoomed } from './process.js';
 import { containerCgroups } from './thaw.js';
 
 /** SourceState of GetPodState. Of a restarted container, the newest one. */
@@ -25,6 +27,7 @@ export async function sourceState(
       running: container.state === ContainerState.CONTAINER_RUNNING,
       frozen: own !== undefined && isFrozen(own.cgroup),
       attempt: container.metadata?.attempt ?? 0,
+      doomed: own !== undefined && processesBelow(own.cgroup.dir).some(isDoomed),
     });
   }
   const checkpoints = knownCheckpoints(context.state)

@@ -43,6 +43,10 @@ export class StateDir {
   logs(uid: string): string {
     return join(this.root, 'logs', checkUid(uid, 'UID').toLowerCase());
   }
+  /** Says that the source of this checkpoint was thawed for good. */
+  thawedMark(checkpointUid: string): string {
+    return `${this.artifacts(checkpointUid)}.thawed`;
+  }
   pod(podUid: string): string {
     return join(this.root, 'pods', checkUid(podUid, 'pod UID').toLowerCase());
   }

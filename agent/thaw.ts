@@ -1,4 +1,7 @@
 import { join } from 'node:path';
+import { LpmError } from '../common/errors.js';
+import { isThawed, knownCheckpoints, markThawed } from './artifacts.js';
+import type { Container } from '../proto/gen/runtime/v1/cri.js';
 import { childCgroups, type FreezerCgroup } from './cgroup.js';
 import { doomedProcesses } from './checkpoint.js';
 import type { Context } from './context.js';
@@ -19,7 +22,11 @@ export async function containerCgroups(
   podUid: string,
   pod: FreezerCgroup,
 ): Promise<NamedCgroup[]> {
-  const containers = await context.cri.containers(podUid);
+  return cgroupsAmong(await context.cri.containers(podUid), pod);
+}
+
+/** Those of the runtime's containers that have a cgroup below the pod's now. */
+export function cgroupsAmong(containers: readonly Container[], pod: FreezerCgroup): NamedCgroup[] {
   return childCgroups(pod.dir).flatMap((child) => {
     // containerd: <id>, systemd: cri-containerd-<id>.scope, crio-<id>[.scope]; crio-conmon-<id> holds the monitor.
     const container = containers.find(({ id }) => child.includes(id));
@@ -32,9 +39,32 @@ export async function containerCgroups(
 /**
  * Lets a frozen source run on: the containers and the fence around the pod. What is not frozen is left alone.
  *
+ * The mark is made first, so that no late request for this checkpoint freezes the pod again behind everybody's back. And only
+ * what this checkpoint has frozen is thawed: a late Thaw must not reach into the next migration of the same pod, whose
+ * restored processes may be running already.
+ *
  * @returns names of the containers that were frozen
+ * @throws PodBusy when another checkpoint holds the pod
  */
-export async function thaw(context: Context, pod: CheckedPod): Promise<{ thawed: string[]; thawedAt: Date }> {
+export async function thaw(
+  context: Context,
+  pod: CheckedPod,
+  checkpointUid: string,
+): Promise<{ thawed: string[]; thawedAt: Date }> {
+  markThawed(context.state, checkpointUid);
+  const holder = knownCheckpoints(context.state).find(
+    (known) =>
+      known.checkpointUid !== checkpointUid &&
+      (known.manifest ?? known.unfinished)?.pod.uid === pod.uid &&
+      (known.manifest ?? known.unfinished)?.owner !== undefined &&
+      !isThawed(context.state, known.checkpointUid),
+  );
+  if (holder) {
+    throw new LpmError(
+      'PodBusy',
+      `Pod ${pod.name} is frozen for checkpoint ${holder.checkpointUid}, not for ${checkpointUid}.`,
+    );
+  }
   const podCgroup = await findPodCgroup(context.host, context.cri, context.runtimeRoots, pod.uid);
   if (!podCgroup) return { thawed: [], thawedAt: new Date() };
   const containers = await containerCgroups(context, pod.uid, podCgroup);

@@ -68,3 +68,29 @@ const immutableSpec = {
 
 export const Spec = <T extends Parameters<typeof Type.Object>[0]>(properties: T, description: string) =>
   Type.Object(properties, { description, ...immutableSpec });
+
+/**
+ * A spec of which some fields may still be set after its creation, each once: the CEL rule of such a field compares self with
+ * oldSelf. Every other field is compared by itself, as a rule on an optional field would not see that it comes or goes.
+ */
+export const SpecSettable = <T extends Parameters<typeof Type.Object>[0]>(
+  properties: T,
+  settable: { readonly [Name in keyof T]?: { rule: string; message: string } },
+  description: string,
+) => {
+  const fixed = Object.keys(properties).filter((name) => !(name in settable));
+  const unchanged = (name: string) =>
+    Type.Object({ [name]: properties[name]! }).required?.includes(name)
+      ? `self.${name} == oldSelf.${name}`
+      : `(has(self.${name}) ? has(oldSelf.${name}) && self.${name} == oldSelf.${name} : !has(oldSelf.${name}))`;
+  return Type.Object(properties, {
+    description,
+    'x-kubernetes-validations': [
+      {
+        rule: fixed.map(unchanged).join(' && '),
+        message: `spec is immutable but for ${Object.keys(settable).join(' and ')}: make a new object instead`,
+      },
+      ...(Object.values(settable) as { rule: string; message: string }[]),
+    ],
+  });
+};

@@ -13,6 +13,7 @@ import {
   phaseTransitions,
   podName,
   Spec,
+  SpecSettable,
   text,
   time,
   type Condition as ConditionSchema,
@@ -29,7 +30,7 @@ export const MIGRATION_PHASES = [
 ] as const;
 export const CHECKPOINT_PHASES = ['Pending', 'Running', 'Succeeded', 'Failed'] as const;
 
-export const PodMigrationSpec = Spec(
+export const PodMigrationSpec = SpecSettable(
   {
     podName: podName('Name of the running pod to migrate, in the namespace of this object.'),
     targetNode: optional(
@@ -58,8 +59,30 @@ export const PodMigrationSpec = Spec(
         default: 600,
       }),
     ),
+    cancel: optional(
+      Type.Boolean({
+        description:
+          'Set to true to cancel: before the commit the migration is rolled back and the source runs on; after it, it is completed all the same. Cannot be taken back.',
+      }),
+    ),
+    resolution: optional(
+      oneOf(['Source', 'Target'], {
+        description:
+          'Decides a migration that says Stuck because a node cannot be asked: Source thaws the source without the revocation that the target node owes, Target takes the target for running and gives up the source. Two copies run, or none, if the other side is not what this says. Cannot be changed.',
+      }),
+    ),
   },
-  'What is wanted. Immutable.',
+  {
+    cancel: {
+      rule: '!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)',
+      message: 'spec.cancel cannot be taken back',
+    },
+    resolution: {
+      rule: '!has(oldSelf.resolution) || (has(self.resolution) && self.resolution == oldSelf.resolution)',
+      message: 'spec.resolution cannot be changed once it is set',
+    },
+  },
+  'What is wanted. Immutable but for cancel and resolution, which may be set later.',
 );
 
 export const PodMigrationStatus = Type.Object(
@@ -87,6 +110,9 @@ export const PodMigrationStatus = Type.Object(
     restoredPodName: optional(text('Name of the pod on the target.')),
     restoredPodUID: optional(text('UID of the pod on the target.')),
     podCheckpointName: optional(text('Name of the PodCheckpoint that was made for this migration.')),
+    podCheckpointUID: optional(
+      text('Its UID, which names the checkpoint on the nodes. Recorded before anything is frozen.'),
+    ),
     progress: optional(
       Type.Object(
         {

@@ -14,6 +14,7 @@ import {
   type GetNodeInfoResponse,
   type GetPodStateResponse,
   type KeptLog,
+  type ListHoldingsResponse,
   type PodRef,
   type Progress,
   type ReadLogsRequest,
@@ -89,8 +90,12 @@ export class Agent {
   }
 
   /** Names of the containers that run again. */
-  async thaw(pod: PodRef): Promise<string[]> {
-    return (await this.#call(methods.thaw, { pod })).thawed;
+  async thaw(pod: PodRef, checkpointUid: string): Promise<string[]> {
+    return (await this.#call(methods.thaw, { pod, checkpointUid }, this.timeouts.workMs)).thawed;
+  }
+
+  listHoldings(): Promise<ListHoldingsResponse> {
+    return this.#call(methods.listHoldings, {});
   }
 
   async endSource(pod: PodRef): Promise<void> {

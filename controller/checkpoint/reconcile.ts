@@ -132,6 +132,8 @@ export class CheckpointReconciler {
         })),
         tcp: TcpMode.TCP_MODE_CLOSE,
         thawAfter: true,
+        owner: undefined,
+        dumpTimeout: undefined,
       },
       () => {},
     );

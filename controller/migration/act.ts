@@ -58,7 +58,7 @@ const WORK: Record<OperationName, (act: Act) => Promise<unknown>> = {
   endSource: ({ parts, context }) =>
     unlessUnknown(() => sourceAgent(parts, context).endSource(sourceRef(context.migration))),
   discardSource: ({ parts, context }) =>
-    sourceAgent(parts, context).discard({ checkpointUid: context.checkpointUid ?? '' }),
+    sourceAgent(parts, context).discard({ checkpointUid: knownCheckpoint(context) }),
   discardTarget: ({ parts, context }) =>
     targetAgent(parts, context).discard({ podUid: context.migration.status!.restoredPodUID! }),
   discardCheckpoint,
@@ -141,6 +141,13 @@ function checkpoint({ parts, context, onProgress }: Act): Promise<unknown> {
       })),
       tcp: migration.spec.tcp === 'Refuse' ? TcpMode.TCP_MODE_REFUSE : TcpMode.TCP_MODE_CLOSE,
       thawAfter: false,
+      owner: {
+        restoreUid: migration.metadata.uid!,
+        migrationName: migration.metadata.name,
+        targetPodUid: migration.status!.restoredPodUID!,
+        targetNodeName: migration.status!.targetNode!,
+      },
+      dumpTimeout: undefined,
     },
     onProgress,
   );
@@ -198,7 +205,10 @@ async function revoke({ parts, context }: Act): Promise<unknown> {
 
 async function thaw({ parts, context }: Act): Promise<void> {
   await unlessUnknown(async () => {
-    const names = await sourceAgent(parts, context).thaw(sourceRef(context.migration));
+    const names = await sourceAgent(parts, context).thaw(
+      sourceRef(context.migration),
+      knownCheckpoint(context),
+    );
     context.log.info(`Thawed ${names.join(', ') || 'nothing: it was not frozen'}.`);
   });
 }
@@ -269,7 +279,8 @@ function checkpointName({ migration }: MigrationContext): string {
 }
 
 function knownCheckpoint({ checkpointUid, migration }: MigrationContext): string {
-  if (checkpointUid) return checkpointUid;
+  const uid = migration.status?.podCheckpointUID ?? checkpointUid;
+  if (uid) return uid;
   throw new LpmError(
     'CheckpointNotFound',
     `The PodCheckpoint of migration ${migration.metadata.name} is gone, so its artifacts cannot be named.`,

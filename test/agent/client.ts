@@ -30,7 +30,15 @@ export class AgentError extends Error {
 }
 
 type UnaryName =
-  'getNodeInfo' | 'inspectPod' | 'getPodState' | 'commit' | 'revoke' | 'thaw' | 'endSource' | 'discard';
+  | 'getNodeInfo'
+  | 'inspectPod'
+  | 'getPodState'
+  | 'commit'
+  | 'revoke'
+  | 'thaw'
+  | 'endSource'
+  | 'discard'
+  | 'listHoldings';
 type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts'> = Parameters<
   AgentServiceClient[Name]
 >[0];

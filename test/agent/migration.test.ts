@@ -8,6 +8,7 @@ import {
   Claim,
   Step,
   TcpMode,
+  type CheckpointRequest,
   type CheckpointResult,
   type RestoreResult,
 } from '../../proto/gen/lpm/v1/agent.js';
@@ -103,6 +104,21 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
   const sourceOf = async (on: AgentNode, pod: RunningPod) =>
     (await on.agent.call('getPodState', { podUid: pod.uid })).source;
 
+  /** A migration's request for a checkpoint of a counter. */
+  const asked = (pod: RunningPod, checkpointUid: string = randomUUID()): CheckpointRequest => ({
+    checkpointUid,
+    pod: ref(pod),
+    containers: [{ name: 'counter', containerId: pod.containerId }],
+    tcp: TcpMode.TCP_MODE_CLOSE,
+    thawAfter: false,
+    owner: {
+      restoreUid: randomUUID(),
+      migrationName: 'moving',
+      targetPodUid: randomUUID(),
+      targetNodeName: 'node-b',
+    },
+    dumpTimeout: undefined,
+  });
   const checkpoint = (
     on: AgentNode,
     pod: RunningPod,
@@ -115,13 +131,14 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
   ): Promise<CheckpointResult & { uid: string }> =>
     on.agent
       .checkpoint({
-        checkpointUid: uid,
-        pod: ref(pod),
+        ...asked(pod, uid),
         containers: [{ name: container, containerId: pod.containerId }],
         tcp,
         thawAfter,
       })
       .then((result) => ({ ...(result as CheckpointResult), uid }));
+  const thaw = (on: AgentNode, pod: RunningPod, checkpointUid: string) =>
+    on.agent.call('thaw', { pod: ref(pod), checkpointUid });
   const restore = (
     from: AgentNode,
     to: AgentNode,
@@ -328,11 +345,11 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
         Claim.CLAIM_REVOKED,
       );
 
-      assert.deepEqual((await a.agent.call('thaw', { pod: ref(source) })).thawed, ['counter']);
+      assert.deepEqual((await thaw(a, source, uid)).thawed, ['counter']);
       await counting(a, source);
       assert.equal(countProblem(counts(a, source)), undefined);
       assert.equal(countProblem(logCounts(a, source)), undefined);
-      assert.deepEqual((await a.agent.call('thaw', { pod: ref(source) })).thawed, []);
+      assert.deepEqual((await thaw(a, source, uid)).thawed, []);
 
       // The kubelet tries again with another container: refused for ever.
       await assert.rejects(restartIn(b, target), /was taken back/);
@@ -384,18 +401,10 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
     'an agent that is killed during a checkpoint leaves a source that its successor thaws',
     async () => {
       const source = await startCounter(a);
-      const dumping = a.agent.checkpoint(
-        {
-          checkpointUid: randomUUID(),
-          pod: ref(source),
-          containers: [{ name: 'counter', containerId: source.containerId }],
-          tcp: TcpMode.TCP_MODE_CLOSE,
-          thawAfter: false,
-        },
-        ({ step }) => {
-          if (step === Step.STEP_DUMP) void a.node.restartService('agent', { signal: 'KILL' });
-        },
-      );
+      const request = asked(source);
+      const dumping = a.agent.checkpoint(request, ({ step }) => {
+        if (step === Step.STEP_DUMP) void a.node.restartService('agent', { signal: 'KILL' });
+      });
       const outcome = await dumping.then(
         () => 'completed',
         () => 'cut',
@@ -406,7 +415,9 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
         state.checkpoints.some(({ complete }) => complete),
         outcome === 'completed',
       );
-      if (outcome === 'completed') await a.agent.call('thaw', { pod: ref(source) });
+      if (outcome === 'completed') {
+        await thaw(a, source, request.checkpointUid);
+      }
       await counting(a, source);
       assert.equal(countProblem(counts(a, source)), undefined);
       await source.remove();
@@ -487,15 +498,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
 
   await t.test('wrong requests are refused and change nothing', async () => {
     const source = await startCounter(a);
-    const wrong = (more: object) =>
-      a.agent.checkpoint({
-        checkpointUid: randomUUID(),
-        pod: ref(source),
-        containers: [{ name: 'counter', containerId: source.containerId }],
-        tcp: TcpMode.TCP_MODE_CLOSE,
-        thawAfter: false,
-        ...more,
-      });
+    const wrong = (more: object) => a.agent.checkpoint({ ...asked(source), ...more });
     const other = 'f'.repeat(64);
     await failsWith(
       wrong({ containers: [{ name: 'counter', containerId: other }] }),

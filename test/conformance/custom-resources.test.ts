@@ -117,7 +117,7 @@ test('missing, empty, too long and mistyped fields are refused', async () => {
 
 test('the CEL rule refuses a changed spec in its own words', async () => {
   await subject.must('create -f -', subject.migration('fixed'));
-  const message = 'spec is immutable: make a new object instead';
+  const message = 'spec is immutable but for cancel and resolution: make a new object instead';
   const changed = await refusal(
     subject.migrations.patch('fixed', subject.namespace, { spec: { podName: 'other' } }),
   );
@@ -137,9 +137,23 @@ test('the CEL rule refuses a changed spec in its own words', async () => {
   // Older versions put the value's type, "object", before the rule's message; 1.36 does not.
   assert.match(
     said,
-    /^The PodMigration "fixed" is invalid: spec: Invalid value: ("object": )?spec is immutable: make/,
+    /^The PodMigration "fixed" is invalid: spec: Invalid value: ("object": )?spec is immutable but for cancel and resolution: make/,
   );
   await subject.must(['label', subject.kind('podmigrations'), 'fixed', 'colour=blue']);
+});
+
+test('what may be set once is set once', async () => {
+  await subject.must('create -f -', subject.migration('settable'));
+  const patch = (spec: object) => subject.migrations.patch('settable', subject.namespace, { spec });
+  await patch({ cancel: false });
+  assert.equal((await patch({ cancel: true })).spec.cancel, true);
+  assert.equal((await refusal(patch({ cancel: null }))).code, 422);
+  const back = await refusal(patch({ cancel: false }));
+  assert.match(back.status.details?.causes?.[0]?.message ?? '', /spec\.cancel cannot be taken back$/);
+  assert.equal((await patch({ resolution: 'Source' })).spec.resolution, 'Source');
+  const other = await refusal(patch({ resolution: 'Target' }));
+  assert.match(other.status.details?.causes?.[0]?.message ?? '', /cannot be changed once it is set$/);
+  assert.equal((await refusal(patch({ podName: 'other' }))).code, 422);
 });
 
 test('spec and status are written through doors of their own', async () => {

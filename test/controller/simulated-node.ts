@@ -24,6 +24,8 @@ import type { Pod } from '../../common/kube/types.js';
 import {
   AgentServiceService,
   CheckpointResponse,
+  ListHoldingsResponse,
+  type CheckpointOwner,
   Claim,
   ContainerFacts,
   ErrorDetail,
@@ -47,6 +49,7 @@ interface SimulatedTarget {
   claim: Claim;
   waiting: boolean;
   restoredAt: Date | undefined;
+  restoreUid: string;
 }
 
 /** What a test may let a node do otherwise. */
@@ -79,7 +82,12 @@ export class SimulatedNode {
     handlersWait: true,
     logs: () => [],
   };
-  readonly #checkpoints = new Map<string, { uid: string; frozenAt: Date }>();
+  readonly #checkpoints = new Map<
+    string,
+    { uid: string; frozenAt: Date; owner: CheckpointOwner | undefined }
+  >();
+  /** Checkpoints whose source was thawed for good. */
+  readonly #over = new Set<string>();
   #server: Server | undefined;
   #pods: ListWatch<Pod> | undefined;
 
@@ -170,6 +178,7 @@ export class SimulatedNode {
         claim: Claim.CLAIM_NONE,
         waiting: this.behaviour.handlersWait,
         restoredAt: undefined,
+        restoreUid: pod.metadata.annotations![ANNOTATION.migration]!,
       });
     }
   }
@@ -233,10 +242,11 @@ export class SimulatedNode {
         });
       }),
       getPodState: unary(({ podUid }) => this.#podState(podUid)),
-      checkpoint: stream<CheckpointResponse>(async ({ checkpointUid, pod, thawAfter }, write) => {
+      checkpoint: stream<CheckpointResponse>(async ({ checkpointUid, pod, thawAfter, owner }, write) => {
         this.calls.push('checkpoint');
         const source = this.sources.get(pod!.uid);
         if (!source || source.ended) throw new LpmError('PodNotFound', 'The pod is not here.');
+        if (this.#over.has(checkpointUid)) throw new LpmError('Revoked', 'This checkpoint was given up.');
         const before = this.#checkpoints.get(pod!.uid);
         const frozenAt = before && before.uid === checkpointUid ? before.frozenAt : this.#time();
         source.frozen = true;
@@ -248,7 +258,7 @@ export class SimulatedNode {
           throw error;
         }
         if (thawAfter) source.frozen = false;
-        this.#checkpoints.set(pod!.uid, { uid: checkpointUid, frozenAt });
+        this.#checkpoints.set(pod!.uid, { uid: checkpointUid, frozenAt, owner });
         write({
           event: {
             $case: 'result',
@@ -305,8 +315,9 @@ export class SimulatedNode {
         if (target.claim === Claim.CLAIM_NONE) target.claim = Claim.CLAIM_REVOKED;
         return { claim: target.claim };
       }),
-      thaw: unary(({ pod }) => {
+      thaw: unary(({ pod, checkpointUid }) => {
         this.calls.push('thaw');
+        this.#over.add(checkpointUid);
         const source = this.sources.get(pod?.uid ?? '');
         if (source) source.frozen = false;
         return { thawed: source ? ['counter'] : [], thawedAt: this.#time() };
@@ -333,6 +344,34 @@ export class SimulatedNode {
         return { bytesFreed: 4096n };
       }),
       readLogs: unary(({ uid, podUid }) => ({ logs: this.behaviour.logs(uid, podUid) })),
+      listHoldings: unary(() =>
+        ListHoldingsResponse.fromPartial({
+          agentTime: this.#time(),
+          checkpoints: [...this.#checkpoints].map(([podUid, { uid, owner }]) => ({
+            checkpointUid: uid,
+            pod: {
+              uid: podUid,
+              name: this.sources.get(podUid)?.pod.metadata.name ?? '',
+              namespace: 'default',
+            },
+            complete: true,
+            ...(owner ? { owner } : {}),
+          })),
+          restores: [...this.targets].map(([podUid, { claim, restoredAt, restoreUid }]) => ({
+            podUid,
+            restoreUid,
+            claim,
+            executed: restoredAt !== undefined,
+          })),
+          frozenPods: [...this.sources.values()]
+            .filter(({ frozen, ended }) => frozen && !ended)
+            .map(({ pod: { metadata } }) => ({
+              pod: { uid: metadata.uid!, name: metadata.name, namespace: metadata.namespace! },
+              containerNames: ['counter'],
+              podCgroupFrozen: true,
+            })),
+        }),
+      ),
       pullArtifacts: stream(() =>
         Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
       ),
@@ -347,7 +386,7 @@ export class SimulatedNode {
   #target(uid: string): SimulatedTarget {
     let target = this.targets.get(uid);
     if (!target) {
-      target = { claim: Claim.CLAIM_NONE, waiting: false, restoredAt: undefined };
+      target = { claim: Claim.CLAIM_NONE, waiting: false, restoredAt: undefined, restoreUid: '' };
       this.targets.set(uid, target);
     }
     return target;
