@@ -1,6 +1,7 @@
 /** Does what was decided: each operation once more is the same as once. Decides nothing. */
 import { RUNTIME_CLASS } from '../../common/api/names.js';
-import { LpmError } from '../../common/errors.js';
+import type { PodMigration } from '../../common/api/schema.js';
+import { LpmError, type Reason } from '../../common/errors.js';
 import { faultPoint } from '../../common/fault-point.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { Pod } from '../../common/kube/types.js';
@@ -9,6 +10,7 @@ import type { Agent } from '../agents/agent.js';
 import type { CheckpointOrigin } from '../checkpoint/objects.js';
 import type { Parts } from '../parts.js';
 import { findCondition, isTrue } from '../status/conditions.js';
+import { REASON } from '../status/reasons.js';
 import type { MigrationContext } from './context.js';
 import { differences } from './difference.js';
 import { recordedFailure } from './draft.js';
@@ -52,9 +54,16 @@ const WORK: Record<OperationName, (act: Act) => Promise<unknown>> = {
       migration.metadata.namespace!,
       migration.status!.restoredPodName!,
       migration.status!.restoredPodUID!,
+      givenUp(migration, REASON.KeepSource),
     ),
   deleteSource: ({ parts, context: { migration } }) =>
-    deletePod(parts, migration.metadata.namespace!, migration.spec.podName, migration.status!.sourcePodUID!),
+    deletePod(
+      parts,
+      migration.metadata.namespace!,
+      migration.spec.podName,
+      migration.status!.sourcePodUID!,
+      givenUp(migration, REASON.KeepTarget),
+    ),
   endSource: ({ parts, context }) =>
     unlessUnknown(() => sourceAgent(parts, context).endSource(sourceRef(context.migration))),
   discardSource: ({ parts, context }) =>
@@ -234,23 +243,37 @@ async function clocks({ parts, context }: Act): Promise<unknown> {
   return { source: a, target: b };
 }
 
+/** A person has decided for the other side: this side's node cannot be asked, so nobody would confirm a deletion. */
+function givenUp({ status }: PodMigration, reason: string): boolean {
+  const resolved = findCondition(status?.conditions, 'Resolved');
+  return resolved?.status === 'True' && resolved.reason === reason;
+}
+
 /** Deletes this very pod; that it is gone, or that another has its name now, is as good. */
-async function deletePod(parts: Parts, namespace: string, name: string, uid: string): Promise<void> {
+async function deletePod(
+  parts: Parts,
+  namespace: string,
+  name: string,
+  uid: string,
+  force: boolean,
+): Promise<void> {
   try {
-    await parts.client.pods.delete(name, namespace, { uid });
+    await parts.client.pods.delete(name, namespace, { uid, ...(force ? { gracePeriodSeconds: 0 } : {}) });
   } catch (error) {
     if (error instanceof ApiError && (error.isNotFound || error.isConflict)) return;
     throw error;
   }
 }
 
-/** A pod that the node does not know any more has nothing to be thawed or ended. */
+/** PodBusy: another checkpoint holds the pod by now, so ours was over before. */
+const NOT_HELD = new Set<Reason>(['PodNotFound', 'ContainerNotFound', 'PodBusy']);
+
+/** A pod that the node does not know any more, or not as ours, has nothing to be thawed or ended. */
 async function unlessUnknown(work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (error instanceof LpmError && (error.reason === 'PodNotFound' || error.reason === 'ContainerNotFound'))
-      return;
+    if (error instanceof LpmError && NOT_HELD.has(error.reason)) return;
     throw error;
   }
 }

@@ -173,7 +173,7 @@ const refused: [string, Change, Reason, RegExp][] = [
     'an impatient liveness probe',
     container({ livenessProbe: { periodSeconds: 2, failureThreshold: 3 } }),
     'PodNotSupported',
-    /gives up after 6 s/,
+    /gives up after 5 s/,
   ],
   ['a pod of a ReplicaSet', owner('ReplicaSet'), 'NotSupportedYet', /ReplicaSet web/],
   ['a pod of a StatefulSet', owner('StatefulSet'), 'NotSupportedYet', /StatefulSet web/],

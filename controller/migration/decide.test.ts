@@ -73,6 +73,7 @@ class World {
                     waiting: !this.target.executing,
                     waitLeft: { seconds: 90n },
                     attempted: this.target.executing,
+                    completed: this.target.executing,
                   },
                 ]
               : [],

@@ -130,13 +130,20 @@ export class Draft {
    * For what must succeed in the end: ensured for ever. True when it is done. After a few failures the migration says that
    * it is stuck, and why.
    */
-  insist(name: OperationName, what: string): boolean {
+  insist(name: OperationName, what: string, hint = ''): boolean {
     const operation: Operation<unknown> = this.ensure(name);
     if (operation.state === 'done') return true;
-    if (operation.state === 'failed' && operation.attempts >= STUCK_AFTER_ATTEMPTS) {
-      this.stuck(operation.failure, what);
+    if (this.keepsFailing(name)) {
+      const { failure } = operation as Extract<Operation<unknown>, { state: 'failed' }>;
+      this.stuck({ ...failure, hint: [failure.hint, hint].filter(Boolean).join(' ') }, what);
     }
     return false;
+  }
+
+  /** It has failed so often that waiting alone may not help. */
+  keepsFailing(name: OperationName): boolean {
+    const operation: Operation<unknown> = this.operations[name];
+    return operation.state === 'failed' && operation.attempts >= STUCK_AFTER_ATTEMPTS;
   }
 
   /** For what only tidies up: true when it is done or has failed so often that it is left. */

@@ -3,6 +3,7 @@ import { elapsed } from '../agents/clock.js';
 import { findCondition, isoTime } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import type { Draft } from './draft.js';
+import { howToResolve, resolution } from './resolution.js';
 
 /** The restored pod's status is waited for so long; the migration succeeds without it. */
 const RUNNING_MS = 60_000;
@@ -12,6 +13,7 @@ const CLOCK_ATTEMPTS = 3;
 
 export function forward(draft: Draft): void {
   const { operations } = draft;
+  refuseCancel(draft);
   // Asked early: the clocks are compared while nobody waits for it.
   const clocksKnown =
     operations.clocks.state === 'done' ||
@@ -25,14 +27,37 @@ export function forward(draft: Draft): void {
   succeeded(draft);
 }
 
+/** It is too late: whoever cancels now is told so, and why. */
+function refuseCancel(draft: Draft): void {
+  const { metadata, spec } = draft.observed.migration;
+  if (!spec.cancel || findCondition(draft.status.conditions, 'Canceled')) return;
+  const message = `Migration ${metadata.name} cannot be canceled any more: the restored processes of pod ${draft.status.restoredPodName} execute on node ${draft.status.targetNode}.`;
+  draft.condition('Canceled', 'False', REASON.AlreadyCommitted, message);
+  draft.event('migration', 'Warning', 'CancelRefused', message);
+}
+
 /** The pod is deleted, its frozen processes are killed, its object is gone. */
 function sourceEnded(draft: Draft): boolean {
   const { observed, now, status } = draft;
   if (draft.has('SourceEnded')) return true;
   const name = observed.migration.spec.podName;
+  const kept = resolution(draft, { Source: 'the restored processes have executed.' });
   if (!draft.insist('deleteSource', `Deleting pod ${name}`)) return false;
-  if (!draft.insist('endSource', `Ending pod ${name} on node ${status.sourceNode}`)) return false;
+  // Who gives up a source that cannot be reached: it stays frozen there, and its agent ends it when it is back (sweep).
+  const givenUp = kept === 'Target' && draft.keepsFailing('endSource');
+  if (
+    !givenUp &&
+    !draft.insist(
+      'endSource',
+      `Ending pod ${name} on node ${status.sourceNode}`,
+      howToResolve(draft, { Target: `node ${status.sourceNode} will not come back` }),
+    )
+  ) {
+    return false;
+  }
   if (observed.source.pod) {
+    // Its kubelet cannot confirm the deletion either: the object is removed without it.
+    if (givenUp) draft.start('deleteSource');
     const since = Date.parse(findCondition(status.conditions, 'Committed')?.lastTransitionTime ?? '') || now;
     if (now - since > SOURCE_REMAINS_MS) {
       draft.stuck(

@@ -10,19 +10,24 @@ import { REASON } from '../status/reasons.js';
 import { STEP_NAMES, type Draft } from './draft.js';
 import { interruption } from './interruption.js';
 import type { Operation } from './observed.js';
-import { handlersWaiting } from './target-state.js';
+import { handlersWaiting, hasExecuted } from './target-state.js';
 
 /** A lost connection is taken up again for so long while the source is frozen; then it is rolled back. */
 export const REJOIN_MS = 20_000;
 
-/** Turns away when somebody else has decided: the claim, or what interrupts. True: nothing more to do here. */
+/** A restore that is staged and does not come to its end within this time is given up. The kubelet's own patience is 2 min. */
+export const RESTORE_MS = 150_000;
+
+/** Turns away when somebody else has decided: what has executed, the claim, or what interrupts. True: nothing more to do here. */
 function decidedElsewhere(draft: Draft): boolean {
   const { observed } = draft;
-  const claim = observed.target.state?.value?.claim;
-  if (claim === Claim.CLAIM_COMMITTED) {
+  const state = observed.target.state?.value;
+  if (state && hasExecuted(state, draft.status)) {
     commit(draft);
     return true;
   }
+  // A claim that the target holds decides nothing yet: until something has executed, Revoke can still take it back.
+  const claim = state?.claim;
   const stopped =
     claim === Claim.CLAIM_REVOKED
       ? failureOf(
@@ -50,7 +55,10 @@ export function checkpointInProgress(draft: Draft): void {
       draft.ensure('createCheckpoint');
       return;
     case 'done':
-      draft.set({ podCheckpointName: createCheckpoint.value.name });
+      draft.set({
+        podCheckpointName: createCheckpoint.value.name,
+        podCheckpointUID: createCheckpoint.value.uid,
+      });
       break;
     default:
       createCheckpoint satisfies never;
@@ -122,7 +130,8 @@ function awaitRestore(draft: Draft): void {
     case 'none':
       return draft.start('restore');
     case 'running':
-      return draft.progress(restore.progress);
+      draft.progress(restore.progress);
+      return restoreInTime(draft);
     case 'failed':
       return rejoin(draft, 'restore', restore);
     case 'done':
@@ -137,6 +146,21 @@ function awaitRestore(draft: Draft): void {
     default:
       restore satisfies never;
   }
+}
+
+/** The runtime and CRIU have all that they need: what hangs now hangs there. */
+function restoreInTime(draft: Draft): void {
+  const { progress, restoredPodName, targetNode } = draft.status;
+  if (progress?.step !== STEP_NAMES[Step.STEP_RESTORE]) return;
+  const since = Date.parse(progress.since ?? '');
+  if (draft.now - since <= RESTORE_MS) return draft.requeue(since + RESTORE_MS + 10 - draft.now);
+  draft.rollBack(
+    failureOf(
+      'TimedOut',
+      `Pod ${restoredPodName} was not restored on node ${targetNode} within ${RESTORE_MS / 1000} s.`,
+      `Look at the runtime of node ${targetNode}, and migrate again.`,
+    ),
+  );
 }
 
 /** The restored processes execute: from here on only forward. */

@@ -6,6 +6,7 @@ import { findCondition, isTrue } from '../status/conditions.js';
 import { answer, collectFacts } from './collect-facts.js';
 import type { MigrationContext } from './context.js';
 import { isFinal } from './decide.js';
+import { changedContainer } from './interruption.js';
 import type { Observed } from './observed.js';
 import { isTargetOf } from './target-pod.js';
 
@@ -21,7 +22,7 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
     migration,
     source: { pod: undefined },
     target: { pod: undefined },
-    checkpointUid: context.checkpointUid,
+    checkpointUid: context.checkpointUid ?? migration.status?.podCheckpointUID,
     operations: operations.all,
   };
   if (isFinal(migration)) return observed;
@@ -68,7 +69,7 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
 }
 
 /** Which questions the state calls for. */
-function whatToAsk({ migration, operations, now, checkpointUid }: Observed) {
+function whatToAsk({ migration, operations, now, checkpointUid, source }: Observed) {
   const { status = {} } = migration;
   const accepted = isTrue(status.conditions, 'Accepted');
   const committed = isTrue(status.conditions, 'Committed');
@@ -78,9 +79,10 @@ function whatToAsk({ migration, operations, now, checkpointUid }: Observed) {
   const created = status.restoredPodUID !== undefined;
   const checkpointing = operations.checkpoint.state !== 'none';
   const restoring = operations.restore.state !== 'none';
+  const restarted = source.pod !== undefined && changedContainer(migration, source.pod) !== undefined;
   return {
     facts: before && !created && operations.createTarget.state !== 'running' && !mayBeFrozen,
-    source: rollingBack && mayBeFrozen && operations.thaw.state !== 'done',
+    source: mayBeFrozen && (rollingBack ? operations.thaw.state !== 'done' : before && restarted),
     target:
       (before && created && !checkpointing && !restoring) ||
       (before && operations.restore.state === 'failed') ||

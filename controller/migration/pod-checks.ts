@@ -3,6 +3,7 @@ import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
 import type { ContainerFacts } from '../../proto/gen/lpm/v1/agent.js';
+import { probePatienceSeconds } from './probe-patience.js';
 import { refusal, type Findings, type Refusal } from './facts.js';
 
 /** A source may be frozen so long: what would end it in less time is refused. */
@@ -203,18 +204,15 @@ function containerRefusals(container: Container): Refusal[] {
       ),
     );
   }
-  const probe = container.livenessProbe;
-  if (probe) {
-    const tolerated = (probe.periodSeconds ?? 10) * (probe.failureThreshold ?? 3);
-    if (tolerated < EXPECTED_DOWNTIME_SECONDS) {
-      found.push(
-        refusal(
-          'PodNotSupported',
-          `The liveness probe of container ${name} gives up after ${tolerated} s: the kubelet would kill the container while it is frozen.`,
-          `Let periodSeconds × failureThreshold be at least ${EXPECTED_DOWNTIME_SECONDS}.`,
-        ),
-      );
-    }
+  const tolerated = probePatienceSeconds(container, true);
+  if (tolerated < EXPECTED_DOWNTIME_SECONDS) {
+    found.push(
+      refusal(
+        'PodNotSupported',
+        `The liveness probe of container ${name} gives up after ${tolerated} s: the kubelet would kill the container while it is frozen.`,
+        `Let periodSeconds × (failureThreshold − 1) + timeoutSeconds be at least ${EXPECTED_DOWNTIME_SECONDS}.`,
+      ),
+    );
   }
   return found;
 }

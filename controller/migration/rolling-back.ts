@@ -1,12 +1,15 @@
 /**
  * Rolling back: the source runs on, after the target's agent has confirmed that nothing of it will ever execute there.
- * This is the only place that thaws. If the claim turns out to be the target's, the migration goes forward instead.
+ * This is the only place that thaws. If the restored processes turn out to have executed, the migration goes forward instead.
+ * Where the target's node cannot be asked, a person may decide (resolution.ts).
  */
 import { Claim } from '../../proto/gen/lpm/v1/agent.js';
 import { findCondition, isoTime } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
-import { recordedFailure, STUCK_AFTER_ATTEMPTS, type Draft } from './draft.js';
+import { recordedFailure, type Draft } from './draft.js';
 import { commit } from './frozen.js';
+import { changedContainer } from './interruption.js';
+import { howToResolve, resolution, type Kept } from './resolution.js';
 
 /** A checkpoint that still runs is waited for so long before the source is thawed over its head. */
 const CHECKPOINT_GRACE_MS = 60_000;
@@ -24,16 +27,56 @@ export function rollingBack(draft: Draft): void {
   // Recorded on the API server before the source agent is asked to freeze: without it nothing is frozen.
   const mayBeFrozen = findCondition(status.conditions, 'Checkpointed') !== undefined;
 
-  if (mayBeFrozen || (target && node)) {
-    const { revoke } = operations;
-    const revoked = draft.insist('revoke', `Revoking the restore on node ${node}`);
-    if (revoke.state === 'done' && revoke.value === Claim.CLAIM_COMMITTED) return turnForward(draft);
-    const dispensable = !mayBeFrozen && revoke.state === 'failed' && revoke.attempts >= STUCK_AFTER_ATTEMPTS;
+  const { revoke } = operations;
+  const revoked = revoke.state === 'done' && revoke.value === Claim.CLAIM_REVOKED;
+  const kept = resolution(draft, {
+    Target: revoked
+      ? `node ${node} has confirmed that nothing of it will ever execute there.`
+      : mayBeFrozen
+        ? undefined
+        : 'nothing has been checkpointed.',
+  });
+  if (kept === 'Target')
+    return turnForward(draft, REASON.KeepTarget, 'A person has decided that the target runs.');
+
+  if (kept !== 'Source' && (mayBeFrozen || (target && node))) {
+    draft.insist(
+      'revoke',
+      `Revoking the restore on node ${node}`,
+      mayBeFrozen
+        ? howToResolve(draft, {
+            Source: `no process of the pod can run on node ${node} any more (it is switched off for good)`,
+            Target: `pod ${status.restoredPodName} runs there`,
+          })
+        : '',
+    );
+    if (revoke.state === 'done' && revoke.value === Claim.CLAIM_COMMITTED) {
+      return turnForward(
+        draft,
+        REASON.AlreadyCommitted,
+        'The restored processes executed already: the migration is completed instead.',
+      );
+    }
+    const dispensable = !mayBeFrozen && draft.keepsFailing('revoke');
     if (!revoked && !dispensable) return;
   }
-  if (mayBeFrozen && !thawed(draft)) return;
+  if (mayBeFrozen && !thawed(draft, kept)) return;
   draft.unstuck();
   if (cleanedUp(draft)) failed(draft);
+}
+
+/** The end of the message of a migration that failed; empty when the source was deleted by somebody else. */
+function whatBecameOfTheSource({ observed, status, operations }: Draft): string {
+  const { podName } = observed.migration.spec;
+  const { pod } = observed.source;
+  if (!pod || pod.metadata.deletionTimestamp) return '';
+  if (findCondition(status.conditions, 'Checkpointed') && operations.thaw.state !== 'done') {
+    return ` Node ${status.sourceNode} could not be asked to thaw pod ${podName}: it does so when it is back.`;
+  }
+  if (changedContainer(observed.migration, pod)) {
+    return ` Pod ${podName} was restarted by the kubelet of node ${status.sourceNode} meanwhile.`;
+  }
+  return ` Pod ${podName} runs on as before on node ${status.sourceNode}.`;
 }
 
 /** A target pod that was created just before the controller died is found by its annotation. */
@@ -45,7 +88,7 @@ function rememberTarget(draft: Draft): void {
   if (uid && draft.status.restoredPodUID === undefined) draft.set({ restoredPodUID: uid });
 }
 
-function thawed(draft: Draft): boolean {
+function thawed(draft: Draft, kept: Kept | undefined): boolean {
   const { operations, observed, now, status } = draft;
   const { checkpoint } = operations;
   const dumping =
@@ -57,7 +100,13 @@ function thawed(draft: Draft): boolean {
     draft.requeue(250);
     return false;
   }
-  return draft.insist('thaw', `Thawing pod ${observed.migration.spec.podName} on node ${status.sourceNode}`);
+  // Who keeps a source that cannot be reached has been told so; its agent thaws it when it is back (sweep).
+  if (kept === 'Source' && draft.keepsFailing('thaw')) return true;
+  return draft.insist(
+    'thaw',
+    `Thawing pod ${observed.migration.spec.podName} on node ${status.sourceNode}`,
+    howToResolve(draft, { Source: 'that node will not come back' }),
+  );
 }
 
 function cleanedUp(draft: Draft): boolean {
@@ -83,12 +132,7 @@ function cleanedUp(draft: Draft): boolean {
 
 function failed(draft: Draft): void {
   const { reason, message, log } = recordedFailure(draft.status);
-  const { podName } = draft.observed.migration.spec;
-  const source = draft.observed.source.pod;
-  const runsOn =
-    source && !source.metadata.deletionTimestamp
-      ? ` Pod ${podName} runs on as before on node ${draft.status.sourceNode}.`
-      : '';
+  const runsOn = whatBecameOfTheSource(draft);
   draft.clear('progress');
   draft.set({
     reason,
@@ -103,14 +147,9 @@ function failed(draft: Draft): void {
   draft.finalizer = 'remove';
 }
 
-function turnForward(draft: Draft): void {
+function turnForward(draft: Draft, reason: string, message: string): void {
   draft.unstuck();
-  draft.condition(
-    'RollingBack',
-    'False',
-    REASON.AlreadyCommitted,
-    'The restored processes executed already: the migration is completed instead.',
-  );
+  draft.condition('RollingBack', 'False', reason, message);
   const { restore } = draft.operations;
   commit(draft, restore.state === 'done' ? restore.value : undefined);
 }

@@ -29,6 +29,17 @@ export function handlersWaiting(state: TargetState, containers: readonly string[
   );
 }
 
+/** True when the restored processes have executed, for certain: the commit. */
+export function hasExecuted(
+  state: TargetState,
+  { sourceContainers = [] }: { sourceContainers?: readonly { name: string }[] },
+): boolean {
+  return (
+    sourceContainers.length > 0 &&
+    sourceContainers.every(({ name }) => state.containers.find((one) => one.name === name)?.completed)
+  );
+}
+
 /** Why the target pod will not get there, in the kubelet's or scheduler's words. */
 export function targetTrouble(pod: Pod, warning: string | undefined): Failure | undefined {
   const { name } = pod.metadata;

@@ -13,6 +13,8 @@
  * | SourceEnded    | SourceEnded: no process and no object is left of it | EndingSource                                   |
  * | RollingBack    | the failure's reason: the source is being thawed    | RolledBack, AlreadyCommitted                   |
  * | Stuck          | what keeps it from going on; it keeps trying        | Continues                                      |
+ * | Resolved       | KeepSource, KeepTarget: a person has decided        | NotPossible: it is decided already             |
+ * | Canceled       | –                                                   | AlreadyCommitted: it is completed all the same |
  * | Complete       | Succeeded                                           | –                                              |
  * | Failed         | the failure's reason                                | –                                              |
  *
@@ -35,6 +37,8 @@ export const CONDITION = {
   SourceEnded: 'SourceEnded',
   RollingBack: 'RollingBack',
   Stuck: 'Stuck',
+  Resolved: 'Resolved',
+  Canceled: 'Canceled',
   Complete: 'Complete',
   Failed: 'Failed',
   ArtifactAvailable: 'ArtifactAvailable',
@@ -57,6 +61,9 @@ export const REASON = {
   RolledBack: 'RolledBack',
   AlreadyCommitted: 'AlreadyCommitted',
   Continues: 'Continues',
+  KeepSource: 'KeepSource',
+  KeepTarget: 'KeepTarget',
+  NotPossible: 'NotPossible',
   SourceRemains: 'SourceRemains',
   Succeeded: 'Succeeded',
   Bound: 'Bound',
