@@ -1,0 +1,27 @@
+/** In which course of a migration each fault point is met. */
+import type { FaultKind } from '../../common/fault-point.js';
+import { FAULT_POINTS, type FaultPoint } from '../../common/fault-points.js';
+
+export interface Scenario {
+  /** Faults that bring the migration onto this course; they are armed before the one that is looked at. */
+  first: readonly (readonly [FaultPoint, FaultKind])[];
+  /** Passes at which the fault is tried each for itself. */
+  passes?: readonly number[];
+  /** Kinds beside kill, hang and error. */
+  more?: readonly FaultKind[];
+}
+
+const success: Scenario = { first: [] };
+/** The checkpoint is complete, but its call fails: everything is taken back. */
+const rollback: Scenario = { first: [['controller.checkpoint.after', 'error']] };
+
+/** Undefined for places that no migration of one container comes to. */
+export function scenarioOf(point: FaultPoint): Scenario | undefined {
+  if (/^agent\.commit\./.test(point)) return undefined;
+  if (/^(controller|agent)\.(revoke|thaw|deleteTarget)\b/.test(point)) return rollback;
+  if (/^controller\.status\./.test(point)) return { ...success, passes: [1, 2, 3, 4, 5, 6, 7, 8] };
+  if (point === 'controller.barrier.after') return { ...success, passes: [1, 2, 3] };
+  return success;
+}
+
+export const points = Object.keys(FAULT_POINTS) as FaultPoint[];
