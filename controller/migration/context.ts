@@ -21,6 +21,8 @@ export class MigrationContext {
   /** The end state is written and the finalizer is gone. */
   finished = false;
   #deletionTimestamp: string | undefined;
+  /** The newest version that a watch has shown. */
+  #shown: PodMigration | undefined;
 
   constructor(
     readonly key: string,
@@ -64,16 +66,26 @@ export class MigrationContext {
       this.#deletionTimestamp ??
       object.metadata.deletionTimestamp ??
       (gone ? new Date(0).toISOString() : undefined);
+    const generation = Math.max(object.metadata.generation ?? 1, this.#shown?.metadata.generation ?? 1);
+    const { spec } = this.#shown?.metadata.generation === generation ? this.#shown : object;
     return {
       ...object,
-      metadata: { ...object.metadata, ...(deletionTimestamp ? { deletionTimestamp } : {}) },
+      metadata: { ...object.metadata, generation, ...(deletionTimestamp ? { deletionTimestamp } : {}) },
+      spec,
       ...(status ? { status } : {}),
     };
   }
 
-  /** Notes what a watch shows of the object: whether it is being deleted. */
+  /**
+   * Notes what a watch shows of the object: whether it is being deleted, and what its user has asked for since (spec.cancel,
+   * spec.resolution). One that is stuck writes nothing for long, so no answer of the API server would tell.
+   */
   seen(object: PodMigration | undefined): void {
-    if (!object || object.metadata.uid !== this.uid) this.#deletionTimestamp ??= new Date().toISOString();
-    else if (object.metadata.deletionTimestamp) this.#deletionTimestamp = object.metadata.deletionTimestamp;
+    if (!object || object.metadata.uid !== this.uid) {
+      this.#deletionTimestamp ??= new Date().toISOString();
+      return;
+    }
+    this.#shown = object;
+    if (object.metadata.deletionTimestamp) this.#deletionTimestamp = object.metadata.deletionTimestamp;
   }
 }
