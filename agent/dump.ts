@@ -1,10 +1,10 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { TcpMode } from '../proto/gen/lpm/v1/agent.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
 import type { Host } from './host.js';
+import { readLogFile } from './log-file.js';
 import type { OciContainer } from './oci.js';
 
 /** Deleted files that a process still holds open are part of the dump up to this size; beyond it, CRIU refuses. */
@@ -59,19 +59,23 @@ export async function dumpContainer(
     container.id,
   ];
   const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart, timeoutMs });
-  const log = await readFile(join(work, 'dump.log'), 'utf8').catch(() => '');
   if (result.timedOut) {
     throw new LpmError(
       'TimedOut',
       `Dumping container ${name} took longer than ${Math.round(timeoutMs / 1000)} s; the runtime and CRIU were ended.`,
-      { hint: 'A larger --dump-timeout of the agent gives a large process more time.', log: logTail(log) },
+      {
+        // Seen with CRIU 4.2: it waits for ever for a stopped process in a frozen cgroup.
+        hint: 'Continue stopped processes in it (kill -CONT); a larger --dump-timeout of the agent gives a large process more time.',
+        log: logTail(readLogFile(join(work, 'dump.log'))),
+      },
     );
   }
   if (result.code !== 0) {
+    const log = readLogFile(join(work, 'dump.log'));
     // Kept beside dump.log: a runtime that fails before it calls CRIU says so nowhere else.
     mkdirSync(work, { recursive: true, mode: 0o700 });
     if (result.stderr) writeFileSync(join(work, 'runtime.log'), result.stderr, { mode: 0o600 });
-    const finding = explainCriuLog(log);
+    const finding = explainCriuLog(log, result.stderr);
     const said = result.stderr.trim().split('\n').at(-1) ?? '';
     throw new LpmError(
       'CriuDumpFailed',

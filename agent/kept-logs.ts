@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import type { KeptLog } from '../proto/gen/lpm/v1/agent.js';
 import type { Context } from './context.js';
 import { errorLines } from './criu-messages.js';
+import { readLogFile } from './log-file.js';
 import { isLabel, isUid } from './names.js';
 import { readText } from './oci.js';
 import type { StateDir } from './state.js';
 
 /** What is kept of one log: its end. */
 const KEEP_BYTES = 1024 * 1024;
-/** No log is read into memory beyond this. */
-const READ_BYTES = 64 * 1024 * 1024;
 /** What of the errors in the part that is left out is repeated above the rest. */
 const ERROR_BYTES = 4096;
 /** Checkpoints and restores of which logs are kept, and for how long. */
@@ -85,8 +84,7 @@ async function keep(context: Context, uid: string, find: () => Promise<FoundLog[
       if (size === 0) continue;
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const kept = join(folder, `${container}.${name}`);
-      const log = size > READ_BYTES ? `(${size} bytes: too long to be kept)\n` : await readFile(file, 'utf8');
-      await writeFile(kept, endOf(log, KEEP_BYTES), { mode: 0o600 });
+      await writeFile(kept, endOf(readLogFile(file), KEEP_BYTES), { mode: 0o600 });
       await chmod(kept, 0o600);
       // When the last line was written: CRIU's own times count from its start.
       await utimes(kept, mtime, mtime);

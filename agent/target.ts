@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Claim, type TargetContainerState, type TargetState } from '../proto/gen/lpm/v1/agent.js';
 import { readClaim, readExecuted } from './claim.js';
 import { logTail } from './criu-messages.js';
+import { readLogFile } from './log-file.js';
 import { isLabel } from './names.js';
 import { readText } from './oci.js';
 import { durationOf } from './operation.js';
@@ -96,7 +97,7 @@ function readFailure(folder: string): TargetContainer['failure'] {
   if (!text) return undefined;
   const [sentence = '', ...rest] = text.split('\n');
   const logFile = rest.find((line) => line.startsWith('log '))?.slice('log '.length);
-  const log = logFile?.startsWith(`${folder}/`) ? readText(logFile) : '';
+  const log = logFile?.startsWith(`${folder}/`) ? readLogFile(logFile) : '';
   return { sentence, log };
 }
 
