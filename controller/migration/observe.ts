@@ -69,7 +69,7 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
 }
 
 /** Which questions the state calls for. */
-function whatToAsk({ migration, operations, now, checkpointUid, source }: Observed) {
+export function whatToAsk({ migration, operations, now, checkpointUid, source }: Observed) {
   const { status = {} } = migration;
   const accepted = isTrue(status.conditions, 'Accepted');
   const committed = isTrue(status.conditions, 'Committed');

@@ -1,0 +1,86 @@
+/** Those who work with the cluster: migrate, give up, delete, and decide when the migration says that it is stuck. */
+import type { PodMigration } from '../../common/api/schema.js';
+import { aMigration } from '../../controller/migration/build.testing.js';
+import { isFinal } from '../../controller/migration/decide.js';
+import { isTrue } from '../../controller/status/conditions.js';
+import type { Steps } from './scheduler.js';
+import type { World } from './world.js';
+
+export class Person {
+  /** Pods that somebody has deleted. */
+  readonly deleted = new Set<string>();
+  #migrations = 0;
+
+  constructor(private readonly world: World) {}
+
+  get #current(): PodMigration | undefined {
+    return [...this.world.api.migrations.values()].at(-1);
+  }
+
+  migrate(): void {
+    const { world } = this;
+    const number = ++this.#migrations;
+    const migration = aMigration({
+      podName: 'counter',
+      targetNode: world.targetNode,
+      timeoutSeconds: world.setup.timeoutSeconds,
+    });
+    Object.assign(migration.metadata, { name: `m${number}`, uid: `migration-${number}` });
+    world.api.putMigration(migration);
+  }
+
+  /** Tries once more when the first migration has failed and the pod is there. */
+  *tryAgain(): Steps {
+    const { world } = this;
+    const failed = (): boolean => {
+      const current = this.#current;
+      return current === undefined || (isFinal(current) && current.status?.phase === 'Failed');
+    };
+    yield { at: '.wait for the first try', until: failed };
+    yield { at: '.think', ms: 1000 };
+    const pod = world.api.podByUid(world.sourcePod);
+    if (pod && !pod.metadata.deletionTimestamp && !world.truth.restoredExecuted) {
+      world.note('migrated again');
+      this.migrate();
+    }
+  }
+
+  touch(): void {
+    const current = this.#current;
+    if (!current) return;
+    const annotations = { touched: String(this.world.now) };
+    this.world.api.putMigration({ ...current, metadata: { ...current.metadata, annotations } });
+  }
+
+  deleteMigration(): void {
+    const current = this.#current;
+    if (current) this.world.api.deleteMigration(current.metadata.name);
+  }
+
+  cancel(): void {
+    const current = this.#current;
+    if (!current || isFinal(current)) return;
+    const spec = { ...current.spec, cancel: true };
+    this.world.api.putMigration({ ...current, spec });
+  }
+
+  deleteSource(force: boolean): void {
+    this.#deletePod(this.world.sourcePod, force);
+  }
+
+  deleteTarget(force: boolean): void {
+    const uid = this.#current?.status?.restoredPodUID;
+    if (uid) this.#deletePod(uid, force);
+  }
+
+  #deletePod(uid: string, force: boolean): void {
+    const pod = this.world.api.podByUid(uid);
+    if (!pod) return;
+    this.deleted.add(uid);
+    this.world.api.deletePod(pod.metadata.name, uid, force);
+  }
+
+  get stuck(): boolean {
+    return [...this.world.api.migrations.values()].some((each) => isTrue(each.status?.conditions, 'Stuck'));
+  }
+}

@@ -1,0 +1,130 @@
+/** What fast-check chooses: one small world, and what goes wrong in it. All else follows from the seed. */
+import fc from 'fast-check';
+
+export interface Setup {
+  /** Source and target are one node. */
+  sameNode: boolean;
+  /** Controllers that stand for election. */
+  controllers: 1 | 2;
+  /** cgroup version of each node. */
+  sourceCgroup: 1 | 2;
+  targetCgroup: 1 | 2;
+  /** A liveness probe kills a container that stands still for so long; 0: it has none. */
+  probeMs: number;
+  graceMs: number;
+  /** The process ends on SIGTERM. */
+  diesOnTerm: boolean;
+  timeoutSeconds: number;
+  /** After a migration that failed, its user tries once more. */
+  again: boolean;
+}
+
+export const FAULTS = [
+  // To whatever is about to take its next step
+  'late',
+  'stall',
+  'crash',
+  // To messages
+  'duplicate',
+  'lose an answer of the API server',
+  'cut controller and API server',
+  'cut controller and source',
+  'cut controller and target',
+  'cut source and target',
+  'cut source and API server',
+  'cut target and API server',
+  // To the nodes
+  'source loses power',
+  'target loses power',
+  'source is lost',
+  'target is lost',
+  'kubelet of the source dies',
+  'kubelet of the target dies',
+  'runtime of the target restarts',
+  'agent of the source dies',
+  'agent of the target dies',
+  'controller dies',
+  'controller stands still',
+  'CRIU fails',
+  'the source is killed',
+  // By users and the control plane
+  'migration is touched',
+  'migration is deleted',
+  'migration is cancelled',
+  'source pod is deleted',
+  'source pod is force-deleted',
+  'target pod is deleted',
+  'target pod is force-deleted',
+] as const;
+export type FaultKind = (typeof FAULTS)[number];
+
+/** From where points are counted: what happens at most a few times in a migration, so that narrow windows are hit, too. */
+export const MILESTONES = [
+  'before',
+  'the migration begins',
+  'frozen',
+  'fenced',
+  'checkpointed',
+  'ready',
+  'attempted',
+  'claimed',
+  'executed',
+  'rolls back',
+  'thawed',
+  'committed',
+] as const;
+export type Milestone = (typeof MILESTONES)[number];
+
+export interface Fault {
+  kind: FaultKind;
+  /** So many points after... */
+  after: number;
+  /** ...this happened; 'before': after the fault that stands before it in the list. */
+  since: Milestone;
+  /** Milliseconds, where it takes time. */
+  ms: number;
+}
+
+export interface Schedule {
+  seed: number;
+  setup: Setup;
+  faults: Fault[];
+}
+
+const fault: fc.Arbitrary<Fault> = fc.record({
+  kind: fc.constantFrom(...FAULTS),
+  since: fc.constantFrom(...MILESTONES),
+  after: fc.oneof(fc.nat(6), fc.nat(40), fc.nat(150)),
+  ms: fc.constantFrom(30, 300, 3_000, 15_000, 60_000, 150_000),
+});
+
+export const schedules: fc.Arbitrary<Schedule> = fc.record({
+  seed: fc.nat(),
+  setup: fc.record({
+    sameNode: fc.oneof(
+      { weight: 7, arbitrary: fc.constant(false) },
+      { weight: 1, arbitrary: fc.constant(true) },
+    ),
+    controllers: fc.constantFrom<1 | 2>(1, 2),
+    sourceCgroup: fc.constantFrom<1 | 2>(1, 2),
+    targetCgroup: fc.constantFrom<1 | 2>(1, 2),
+    probeMs: fc.constantFrom(0, 0, 100, 6_000),
+    graceMs: fc.constantFrom(100, 5_000, 30_000),
+    diesOnTerm: fc.boolean(),
+    timeoutSeconds: fc.constantFrom(600, 60),
+    again: fc.boolean(),
+  }),
+  faults: fc.array(fault, { maxLength: 7 }),
+});
+
+export const CALM: Setup = {
+  sameNode: false,
+  controllers: 1,
+  sourceCgroup: 2,
+  targetCgroup: 2,
+  probeMs: 0,
+  graceMs: 30_000,
+  diesOnTerm: false,
+  timeoutSeconds: 600,
+  again: false,
+};
