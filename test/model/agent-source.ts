@@ -144,24 +144,28 @@ export function* thaw(agent: Agent, pod: string, checkpointUid: string): Steps<v
   const { world, node, checkpoints } = agent;
   const { disk } = node;
   const path = `artifacts/${checkpointUid}`;
-  if (checkpointUid && world.guarded('a tombstone keeps late requests from freezing')) {
-    yield { at: 'tombstone', ms: 3 };
-    disk.write(`${path}.thawed`, { pod });
-    disk.sync(`${path}.thawed`);
-  }
-  for (const work of checkpoints.values()) {
-    if (work.pod !== pod) continue;
-    if (world.guarded('only its own freeze is thawed') && checkpointUid && work.uid !== checkpointUid)
-      continue;
+  const work = checkpoints.get(checkpointUid);
+  if (work) {
     work.canceled = true;
     yield { at: 'wait for the canceled checkpoint', until: () => work.outcome !== undefined };
   }
+  // In one go with what was waited for: no late request comes between.
+  if (world.guarded('a tombstone keeps late requests from freezing')) {
+    disk.write(`${path}.thawed`, { pod });
+    disk.sync(`${path}.thawed`);
+  }
+  const holder = disk.list('artifacts').find((each) => {
+    const uid = each.split('/')[1]!.replace(/\..*/, '');
+    return (
+      !each.endsWith('.thawed') &&
+      uid !== checkpointUid &&
+      disk.read<{ pod: string }>(each)!.pod === pod &&
+      !disk.has(`artifacts/${uid}.thawed`)
+    );
+  });
+  if (holder && world.guarded('only its own freeze is thawed'))
+    throw new LpmError('PodBusy', 'It is frozen for another checkpoint.');
   yield { at: 'thaw', ms: 3 };
-  const others = disk
-    .list('artifacts')
-    .filter((each) => !each.startsWith(path) && !each.endsWith('.thawed'))
-    .filter((each) => disk.read<{ pod: string }>(each)!.pod === pod);
-  if (world.guarded('only its own freeze is thawed') && others.length > 0) return;
   for (const each of node.running(pod)) if (each.frozen) node.freeze(each, false);
   const sandbox = node.sandbox(pod);
   if (sandbox?.fence) node.freeze(sandbox, false);

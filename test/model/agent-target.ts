@@ -29,7 +29,11 @@ export const podFolder = (pod: string): string => `pods/${pod}`;
 export const containerFolder = (pod: string): string => `pods/${pod}/containers/counter`;
 
 /** Who holds the claim: a committed one that was taken back before anything executed counts as revoked. */
-export function claimOf(disk: Disk, pod: string): { claim: Claim; by: string } {
+export function claimOf(world: World, { disk }: Node, pod: string): { claim: Claim; by: string } {
+  if (world.guarded('whoever reads a mark syncs it first')) {
+    disk.sync(`${podFolder(pod)}/claim`);
+    disk.sync(`${containerFolder(pod)}/executed`);
+  }
   const text = disk.read<string>(`${podFolder(pod)}/claim`);
   if (text === undefined) return { claim: Claim.CLAIM_NONE, by: '' };
   const [word, by = ''] = text.split(' ');
@@ -38,6 +42,7 @@ export function claimOf(disk: Disk, pod: string): { claim: Claim; by: string } {
   return { claim: Claim.CLAIM_COMMITTED, by };
 }
 
+/** Whose the mark `executed` is, as it stands now. */
 export function executedBy(disk: Disk, pod: string): 'nobody' | 'source' | 'target' {
   const text = disk.read<string>(`${containerFolder(pod)}/executed`);
   if (text === undefined) return 'nobody';
@@ -49,6 +54,7 @@ export function observeContainer(world: World, node: Node, pod: string): TargetC
   const folder = containerFolder(pod);
   const waiting = disk.read<Waiting>(`${folder}/waiting`);
   const restored = disk.read<number>(`${folder}/restored`);
+  if (world.guarded('whoever reads a mark syncs it first')) disk.sync(`${folder}/executed`);
   const executed = executedBy(disk, pod) === 'target';
   const executedAt = disk.read<number>(`${folder}/executed-at`) ?? 0;
   const settled = executed && (disk.has(`${folder}/completed`) || world.now - executedAt > 2000);
@@ -115,7 +121,7 @@ function* make(
       disk.write(file, { migration, staged: false } satisfies RestoreRecord);
       disk.sync(podFolder(pod));
     }
-    if (!disk.read<RestoreRecord>(file)!.staged && claimOf(disk, pod).claim === Claim.CLAIM_NONE) {
+    if (!disk.read<RestoreRecord>(file)!.staged && claimOf(world, node, pod).claim === Claim.CLAIM_NONE) {
       onProgress(Step.STEP_TRANSFER);
       const image = yield* pull(agent, asked);
       if (work.canceled) throw revokedError(`The restore of ${pod}`);
@@ -129,7 +135,7 @@ function* make(
     const end = world.now + LIMIT_MS;
     for (;;) {
       yield { at: '.look at the marks', ms: 1 };
-      const { claim } = claimOf(disk, pod);
+      const { claim } = claimOf(world, node, pod);
       const container = observeContainer(world, node, pod);
       const step = nextStep(claim, container);
       switch (step) {
@@ -167,7 +173,7 @@ function* make(
       }
     }
   } catch (error) {
-    if (claimOf(disk, pod).claim === Claim.CLAIM_REVOKED) throw revokedError(`The restore of ${pod}`);
+    if (claimOf(world, node, pod).claim === Claim.CLAIM_REVOKED) throw revokedError(`The restore of ${pod}`);
     throw error;
   }
 }
@@ -230,7 +236,7 @@ export function* revoke(agent: Agent, pod: string, migration: string): Steps<Cla
   const taken = disk.link(`${podFolder(pod)}/claim`, `revoked ${migration}`);
   yield { at: 'sync the claim', ms: 3 };
   disk.sync(podFolder(pod));
-  if (!taken && claimOf(disk, pod).claim === Claim.CLAIM_COMMITTED) {
+  if (!taken && claimOf(world, node, pod).claim === Claim.CLAIM_COMMITTED) {
     yield { at: 'take the mark for the source', ms: 3 };
     if (disk.has(`${podFolder(pod)}/wanted`)) {
       if (!world.guarded('revoke takes executed by the same link')) {
@@ -242,7 +248,7 @@ export function* revoke(agent: Agent, pod: string, migration: string): Steps<Cla
     yield { at: 'sync the mark', ms: 3 };
     disk.sync(podFolder(pod));
   }
-  const { claim } = claimOf(disk, pod);
+  const { claim } = claimOf(world, node, pod);
   if (claim !== Claim.CLAIM_REVOKED) return claim;
 
   const handler = (): Process | undefined => {

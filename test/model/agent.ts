@@ -72,7 +72,6 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
     .filter(({ path, record }) => !path.endsWith('.thawed') && record.pod === pod);
   const target = observeContainer(world, node, pod);
   const folder = `pods/${pod}`;
-  if (world.guarded('whoever reads a mark syncs it first')) disk.sync(folder);
   const executed = executedBy(disk, pod) === 'target';
   return GetPodStateResponse.fromPartial({
     source: {
@@ -94,7 +93,7 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
       }),
     },
     target: {
-      claim: claimOf(disk, pod).claim,
+      claim: claimOf(world, node, pod).claim,
       containers: disk.list(folder).length
         ? [
             {

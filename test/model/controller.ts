@@ -18,7 +18,7 @@ import {
 } from '../../controller/migration/observed.js';
 import { whatToAsk } from '../../controller/migration/observe.js';
 import { isTargetOf, targetPod, type TargetPodPlan } from '../../controller/migration/target-pod.js';
-import { isTrue } from '../../controller/status/conditions.js';
+import { findCondition, isTrue } from '../../controller/status/conditions.js';
 import type { Pod } from '../../common/kube/types.js';
 import { podState } from './agent.js';
 import { checkpoint, discardCheckpoint, endSource, thaw } from './agent-source.js';
@@ -39,9 +39,10 @@ interface Context {
   /** The object as it was last read or written, and the newest status. */
   object: PodMigration;
   status: Status | undefined;
-  written: Status | undefined;
   queue: Status[];
   gone: boolean;
+  /** Sent, and perhaps written although no answer came. */
+  unanswered: Status[];
   /** Somebody else has written the status: this process knows nothing any more. */
   dropped: boolean;
   deleted: boolean;
@@ -146,8 +147,8 @@ export class Controller {
         operations: noOperations(),
         object: live,
         status: live.status,
-        written: live.status,
         queue: [],
+        unanswered: [],
         gone: false,
         dropped: false,
         deleted: false,
@@ -203,6 +204,7 @@ export class Controller {
       if (context.dropped) return true;
       if (context.gone && !observed.migration.metadata.deletionTimestamp) return false;
     }
+    if (context.dropped) return true;
     for (const { operation, plan } of decision.start) this.#act(context, operation, plan);
     for (const event of decision.events) this.world.event(event.reason);
     return true;
@@ -219,6 +221,7 @@ export class Controller {
   *#setFinalizer(context: Context, wanted: boolean): Steps {
     const { api } = this.world;
     for (;;) {
+      yield* this.#flush(context);
       if (context.gone || context.dropped) return;
       const have = context.object.metadata.finalizers ?? [];
       if (have.length > 0 === wanted) return;
@@ -230,25 +233,31 @@ export class Controller {
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         const live = yield* this.#request('get migration', () => api.findMigration(context.name));
-        if (!live || live.metadata.uid !== context.uid) return;
         this.#adopt(context, live);
       }
     }
   }
 
   /** Takes over a newer version, unless its status is not what this process has written. */
-  #adopt(context: Context, live: PodMigration): void {
-    const foreign = JSON.stringify(live.status) !== JSON.stringify(context.written);
+  #adopt(context: Context, live: PodMigration | undefined): void {
+    if (!live || live.metadata.uid !== context.uid) {
+      context.gone = true;
+      context.queue.length = 0;
+      return;
+    }
+    const unanswered = context.unanswered.find((status) => same(status, live.status));
+    const foreign = unanswered === undefined && !same(live.status, context.object.status);
     if (foreign && this.world.guarded('a status that another has written drops the context')) {
-      // An own write whose answer was lost looks the same, but then it is the one that stands in the queue.
-      if (JSON.stringify(live.status) !== JSON.stringify(context.queue[0])) {
-        context.dropped = true;
-        this.#wake = true;
-        this.world.note('context dropped');
-        return;
-      }
+      context.dropped = true;
+      context.queue.length = 0;
+      this.#wake = true;
+      this.world.note('context dropped');
+      return;
     }
     context.object = live;
+    if (unanswered === undefined) return;
+    context.unanswered = [];
+    if (context.queue[0] === unanswered) context.queue.shift();
   }
 
   // ---------------------------------------------------------------------------------------------------- recording
@@ -272,20 +281,17 @@ export class Controller {
         context.object = yield* this.#request('write status', () =>
           api.replaceStatus({ ...context.object, status }),
         );
-        context.written = status;
+        context.unanswered = [];
         if (context.queue[0] === status) context.queue.shift();
       } catch (error) {
         if (!(error instanceof Refused)) {
+          context.unanswered.push(status);
           yield { at: '.write again', ms: 1000 };
           continue;
         }
         try {
           const live = yield* this.#request('get migration', () => api.findMigration(context.name));
-          if (live?.metadata.uid === context.uid) this.#adopt(context, live);
-          else {
-            context.gone = true;
-            context.queue.length = 0;
-          }
+          this.#adopt(context, live);
         } catch {
           yield { at: '.read again', ms: 500 };
         }
@@ -311,7 +317,7 @@ export class Controller {
       migration,
       source: { pod: undefined },
       target: { pod: undefined },
-      checkpointUid: context.checkpointUid,
+      checkpointUid: context.checkpointUid ?? status.podCheckpointUID,
       operations: context.operations,
     };
     if (isTrue(status.conditions, 'Accepted')) {
@@ -478,16 +484,30 @@ export class Controller {
         return claim;
       }
       case 'thaw':
-        return yield* this.#ask(
-          source,
-          'thaw',
-          (agent) => thaw(agent, status.sourcePodUID!, context.checkpointUid ?? ''),
-          CALL_MS,
-        );
+        try {
+          return yield* this.#ask(
+            source,
+            'thaw',
+            (agent) => thaw(agent, status.sourcePodUID!, this.#checkpointUid(context)),
+            WORK_MS,
+          );
+        } catch (error) {
+          // Another checkpoint holds the pod by now, so ours was over before.
+          if (error instanceof LpmError && error.reason === 'PodBusy') return undefined;
+          throw error;
+        }
       case 'deleteTarget':
-        return yield* this.#deletePod(status.restoredPodName!, status.restoredPodUID!);
+        return yield* this.#deletePod(
+          status.restoredPodName!,
+          status.restoredPodUID!,
+          givenUp(migration, 'KeepSource'),
+        );
       case 'deleteSource':
-        return yield* this.#deletePod(migration.spec.podName, status.sourcePodUID!);
+        return yield* this.#deletePod(
+          migration.spec.podName,
+          status.sourcePodUID!,
+          givenUp(migration, 'KeepTarget'),
+        );
       case 'endSource':
         return yield* this.#ask(
           source,
@@ -499,7 +519,7 @@ export class Controller {
         return yield* this.#ask(
           source,
           'discard',
-          (agent) => discardCheckpoint(agent, context.checkpointUid ?? ''),
+          (agent) => discardCheckpoint(agent, this.#checkpointUid(context)),
           WORK_MS,
         );
       case 'discardTarget':
@@ -517,8 +537,9 @@ export class Controller {
     }
   }
 
-  #checkpointUid({ checkpointUid, name }: Context): string {
-    if (checkpointUid) return checkpointUid;
+  #checkpointUid({ checkpointUid, status, name }: Context): string {
+    const uid = status?.podCheckpointUID ?? checkpointUid;
+    if (uid) return uid;
     throw new LpmError('CheckpointNotFound', `The PodCheckpoint of ${name} is gone.`);
   }
 
@@ -542,11 +563,11 @@ export class Controller {
     }
   }
 
-  *#deletePod(name: string, uid: string): Steps<void> {
+  *#deletePod(name: string, uid: string, force: boolean): Steps<void> {
     const { world } = this;
     try {
       yield* this.#request('delete pod', () =>
-        world.api.deletePod(name, world.guarded('a pod is deleted by its UID') ? uid : undefined, false),
+        world.api.deletePod(name, world.guarded('a pod is deleted by its UID') ? uid : undefined, force),
       );
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -576,6 +597,15 @@ export class Controller {
     }
   }
 }
+
+/** A person has decided for the other side. */
+function givenUp({ status }: PodMigration, reason: string): boolean {
+  const resolved = findCondition(status?.conditions, 'Resolved');
+  return resolved?.status === 'True' && resolved.reason === reason;
+}
+
+const same = (a: Status | undefined, b: Status | undefined): boolean =>
+  JSON.stringify(a ?? {}) === JSON.stringify(b ?? {});
 
 function failureFrom(error: unknown): Failure {
   if (error instanceof Unreachable) return { ...failureOf('Internal', 'no answer'), retryable: true };

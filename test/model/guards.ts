@@ -21,18 +21,37 @@ export const GUARDS = [
   'revoke takes executed by the same link',
   'whoever reads a mark syncs it first',
   'a checkpoint of a former boot is not given away',
+  'only what has executed is committed',
+  'revoke comes before thaw',
+  'a source that was restarted is noticed',
   'what a lost handler restored is taken away',
 ] as const;
 export type Guard = (typeof GUARDS)[number];
 
-export function weaken(observed: Observed, _without: Guard | undefined): Observed {
+/** Guards of the controller's own decisions: left out, it is shown what would let it do the wrong thing. */
+export function weaken(observed: Observed, without: Guard | undefined): Observed {
   const { state } = observed.target;
-  if (
-    state?.value?.claim === Claim.CLAIM_COMMITTED &&
-    !state.value.containers.every(({ completed }) => completed)
-  ) {
-    const value = { ...state.value, claim: Claim.CLAIM_NONE };
-    return { ...observed, target: { ...observed.target, state: { value } } };
+  switch (without) {
+    case 'only what has executed is committed': {
+      if (state?.value?.claim !== Claim.CLAIM_COMMITTED) return observed;
+      const containers = state.value.containers.map((each) => ({ ...each, completed: true }));
+      return {
+        ...observed,
+        target: { ...observed.target, state: { value: { ...state.value, containers } } },
+      };
+    }
+    case 'revoke comes before thaw':
+      return {
+        ...observed,
+        operations: { ...observed.operations, revoke: { state: 'done', value: Claim.CLAIM_REVOKED, at: 0 } },
+      };
+    case 'a source that was restarted is noticed': {
+      const { pod } = observed.source;
+      if (!pod?.status) return observed;
+      const status = { ...pod.status, containerStatuses: [] };
+      return { ...observed, source: { ...observed.source, pod: { ...pod, status } } };
+    }
+    default:
+      return observed;
   }
-  return observed;
 }

@@ -112,10 +112,13 @@ class PodWorker {
       yield* this.#report(container);
       const healthy = (): boolean => !node.isFrozen(container) && !container.held;
       const over = (): boolean => this.#leaving || container.state === 'exited';
-      yield { at: '.watch the container', until: () => over() || (world.setup.probeMs > 0 && !healthy()) };
+      yield {
+        at: '.watch the container',
+        until: () => over() || (world.patienceMs !== undefined && !healthy()),
+      };
       if (over()) continue;
       // The probe fails while the process stands still.
-      yield { at: '.the probe fails', until: () => over() || healthy(), timeoutMs: world.setup.probeMs };
+      yield { at: '.the probe fails', until: () => over() || healthy(), timeoutMs: world.patienceMs! };
       if (over() || healthy()) continue;
       world.note('killed by its probe');
       yield* this.#killContainer(container);

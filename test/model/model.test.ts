@@ -6,10 +6,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runModel } from './run.js';
 
+/** The same ones each time, so that a change is what makes it fail; `npm run test:model` takes others. */
+const SEED = 4;
 const RUNS = 2000;
 
 test('no schedule runs two copies or none, and every migration ends or says that it is stuck', (t) => {
-  const { failure, tally } = runModel({ runs: RUNS });
+  const { failure, tally } = runModel({ runs: RUNS, seed: SEED });
   assert.equal(
     failure,
     undefined,

@@ -60,8 +60,39 @@ export class Person {
   cancel(): void {
     const current = this.#current;
     if (!current || isFinal(current)) return;
-    const spec = { ...current.spec, cancel: true };
-    this.world.api.putMigration({ ...current, spec });
+    this.#ask(current, { cancel: true });
+  }
+
+  #ask(current: PodMigration, spec: Partial<PodMigration['spec']>): void {
+    const generation = (current.metadata.generation ?? 1) + 1;
+    const metadata = { ...current.metadata, generation };
+    this.world.api.putMigration({ ...current, metadata, spec: { ...current.spec, ...spec } });
+  }
+
+  /** Looks after a migration that says that it is stuck, and decides it when one of the nodes is gone for good. */
+  *resolve(): Steps {
+    const { world } = this;
+    const { sourceNode, targetNode, truth } = world;
+    const stuck = (): PodMigration | undefined =>
+      [...world.api.migrations.values()].find(
+        (each) =>
+          !isFinal(each) && each.spec.resolution === undefined && isTrue(each.status?.conditions, 'Stuck'),
+      );
+    for (;;) {
+      yield {
+        at: '.wait for somebody to be needed',
+        until: () => stuck() !== undefined && (truth.lost.has(sourceNode) || truth.lost.has(targetNode)),
+      };
+      yield { at: '.look at the nodes', ms: 30_000 };
+      const current = stuck();
+      if (!current) continue;
+      const keep = truth.lost.has(targetNode) ? 'Source' : 'Target';
+      // Nobody who has looked keeps a target that does not execute.
+      if (keep === 'Target' && !truth.restoredExecuted) return;
+      world.note(`resolved for the ${keep.toLowerCase()}`);
+      truth.resolved = keep;
+      this.#ask(current, { resolution: keep });
+    }
   }
 
   deleteSource(force: boolean): void {

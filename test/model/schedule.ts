@@ -9,8 +9,11 @@ export interface Setup {
   /** cgroup version of each node. */
   sourceCgroup: 1 | 2;
   targetCgroup: 1 | 2;
-  /** A liveness probe kills a container that stands still for so long; 0: it has none. */
-  probeMs: number;
+  /**
+   * What kills a container that stands still: nothing, a liveness probe that the controller reckons with, or somebody who does
+   * not say so (a probe that had nearly failed before, an eviction).
+   */
+  probe: 'none' | 'liveness' | 'unannounced';
   graceMs: number;
   /** The process ends on SIGTERM. */
   diesOnTerm: boolean;
@@ -108,7 +111,7 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
     controllers: fc.constantFrom<1 | 2>(1, 2),
     sourceCgroup: fc.constantFrom<1 | 2>(1, 2),
     targetCgroup: fc.constantFrom<1 | 2>(1, 2),
-    probeMs: fc.constantFrom(0, 0, 100, 6_000),
+    probe: fc.constantFrom<Setup['probe']>('none', 'none', 'liveness', 'unannounced'),
     graceMs: fc.constantFrom(100, 5_000, 30_000),
     diesOnTerm: fc.boolean(),
     timeoutSeconds: fc.constantFrom(600, 60),
@@ -117,12 +120,17 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   faults: fc.array(fault, { maxLength: 7 }),
 });
 
+/** Period and threshold of the liveness probe, and what that comes to. */
+export const LIVENESS = { periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 1 };
+export const LIVENESS_MS = 21_000;
+export const UNANNOUNCED_MS = 100;
+
 export const CALM: Setup = {
   sameNode: false,
   controllers: 1,
   sourceCgroup: 2,
   targetCgroup: 2,
-  probeMs: 0,
+  probe: 'none',
   graceMs: 30_000,
   diesOnTerm: false,
   timeoutSeconds: 600,

@@ -14,7 +14,7 @@ import { Lease } from './lease.js';
 import { Node } from './node.js';
 import { Person } from './person.js';
 import { Choices } from './random.js';
-import { MILESTONES, type Schedule, type Setup } from './schedule.js';
+import { LIVENESS, LIVENESS_MS, MILESTONES, UNANNOUNCED_MS, type Schedule, type Setup } from './schedule.js';
 import { Process, Scheduler, type Steps } from './scheduler.js';
 import { Links } from './wire.js';
 
@@ -53,6 +53,8 @@ export class World {
     restoredExecuted: false,
     /** Nodes that never come back. */
     lost: new Set<string>(),
+    /** What a person has decided. */
+    resolved: undefined as 'Source' | 'Target' | undefined,
   };
   /** What has happened, for telling that the schedules are not all the same. */
   readonly notes = new Set<string>();
@@ -92,6 +94,11 @@ export class World {
 
   get now(): number {
     return this.scheduler.now;
+  }
+  /** How long a container may stand still; undefined: for ever. */
+  get patienceMs(): number | undefined {
+    const { probe } = this.setup;
+    return probe === 'none' ? undefined : probe === 'liveness' ? LIVENESS_MS : UNANNOUNCED_MS;
   }
   /** Milliseconds since boot, of any node. */
   get uptime(): number {
@@ -201,7 +208,8 @@ export class World {
         if (!node.executes(each)) continue;
         executing++;
         if (each.pod === this.sourcePod) {
-          if (truth.restoredExecuted) this.#broken('The source executes after the restored process did.');
+          if (truth.restoredExecuted && truth.resolved !== 'Source')
+            this.#broken('The source executes after the restored process did.');
           truth.instructions++;
         } else if (each.kind === 'plain') {
           if (executedBy(node.disk, each.pod) !== 'target') this.#broken('The target starts from its image.');
@@ -294,6 +302,7 @@ export class World {
     const pod = aPod((each) => {
       each.metadata.uid = this.sourcePod;
       each.spec.nodeName = 'a';
+      if (setup.probe === 'liveness') each.spec.containers[0]!.livenessProbe = LIVENESS;
       each.status.containerStatuses![0]!.containerID = `containerd://${container.id}`;
     });
     this.api.createPod(pod, this.sourcePod);
@@ -307,6 +316,7 @@ export class World {
     }
     for (const each of this.controllers) each.start();
     this.person.migrate();
+    this.scheduler.spawn(new Process('world', 'person'), this.person.resolve(), '.person');
     if (setup.again) {
       this.scheduler.spawn(new Process('world', 'person'), this.person.tryAgain(), '.person');
     }
