@@ -5,6 +5,7 @@
  */
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { createSecureContext } from 'node:tls';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { API_VERSION, GROUP, VERSION } from '../api/names.js';
 import { KINDS } from '../api/kinds.js';
@@ -51,6 +52,8 @@ interface CallOptions {
   query?: Query;
   body?: unknown;
   contentType?: string;
+  /** Another representation than whole objects, e.g. their metadata alone. */
+  accept?: string;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
@@ -108,10 +111,12 @@ export class KubeClient {
     path: string,
     query: Query,
     signal: AbortSignal,
+    accept?: string,
   ): AsyncGenerator<WatchEvent<T>> {
     let response: IncomingMessage;
     try {
-      response = await this.#send('GET', path, { query: { ...query, watch: true }, signal });
+      const options = { query: { ...query, watch: true }, signal, ...(accept ? { accept } : {}) };
+      response = await this.#send('GET', path, options);
     } catch (error) {
       if (signal.aborted) return;
       throw unreachable(this.server, error);
@@ -198,7 +203,7 @@ export class KubeClient {
       ...(http.headers as Record<string, string>),
       ...(auth ? { Authorization: auth } : {}),
       ...impersonation(this.options.impersonate),
-      Accept: 'application/json',
+      Accept: options.accept ?? 'application/json',
       'User-Agent': this.options.userAgent,
       ...(body === undefined
         ? {}
@@ -229,7 +234,13 @@ export class KubeClient {
     let agent = this.#agents.get(key);
     if (!agent) {
       // No limit of sockets: a watch keeps one for as long as it lasts, and what waits behind a limit waits silently.
-      agent = new Agent({ ...tls, keepAlive: true, scheduling: 'lifo' });
+      // Certificates are read once, not for each connection: a third of what a handshake costs.
+      agent = new Agent({
+        ...tls,
+        secureContext: createSecureContext(tls),
+        keepAlive: true,
+        scheduling: 'lifo',
+      });
       // Rotated certificates make new agents; the old ones end when their connections are idle.
       this.#agents.set(key, agent);
     }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --api`: what the local cluster's API server costs when it is full, measured from outside its process: memory with
- * 5,000 pods and 200 watchers, and the time of a list with kubectl. The limits are issue 3's; over them is said, and is no failure.
+ * 5,000 pods and 200 watchers, and the time of a list with kubectl. Over a limit is said, and is no failure.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once, setMaxListeners } from 'node:events';
@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { KubeClient } from '../../common/kube/client.js';
 import { loadKubeConfig } from '../../common/kube/config.js';
 import { must } from '../cluster/run.js';
@@ -15,7 +16,6 @@ import { until } from '../support/until.js';
 
 const PODS = 5000;
 const WATCHERS = 200;
-/** A client holds at most 64 connections. */
 const WATCHES_EACH = 50;
 const CHANGES = 50;
 const AT_ONCE = 16;
@@ -24,7 +24,8 @@ const NAMESPACES = 10;
 export interface ApiFigure {
   name: string;
   value: number;
-  limit: number;
+  /** Without one the figure is only told. */
+  limit?: number;
   unit: 'MB' | 's';
 }
 
@@ -32,6 +33,7 @@ export interface ApiFigure {
 export async function benchApi(say: (line: string) => void): Promise<ApiFigure[]> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-bench-api-'));
   const { child, kubeconfig } = await startServer(join(dir, 'state.json'));
+  const controllers = startControllers(kubeconfig);
   const client = () => new KubeClient(loadKubeConfig({ kubeconfig }), { userAgent: 'lpm-bench' });
   const kube = client();
   const watchers = Array.from({ length: WATCHERS / WATCHES_EACH }, client);
@@ -62,14 +64,17 @@ export async function benchApi(say: (line: string) => void): Promise<ApiFigure[]
         limit: 500,
         unit: 'MB',
       },
+      { name: 'memory of its controllers', value: residentMb(controllers), unit: 'MB' },
       { name: `kubectl get pods -A with ${PODS} pods`, value: took, limit: 3, unit: 's' },
     ];
   } finally {
     stop.abort();
     for (const one of [kube, ...watchers]) one.close();
-    const closed = once(child, 'close');
-    child.kill();
-    await closed;
+    for (const one of [controllers, child]) {
+      const closed = once(one, 'close');
+      one.kill();
+      await closed;
+    }
     rmSync(dir, { recursive: true, force: true });
   }
 }
@@ -77,9 +82,9 @@ export async function benchApi(say: (line: string) => void): Promise<ApiFigure[]
 export function printApi(figures: ApiFigure[]): void {
   for (const { name, value, limit, unit } of figures) {
     const digits = unit === 's' ? 1 : 0;
-    console.log(
-      `${name.padEnd(40)}${`${value.toFixed(digits)} ${unit}`.padStart(9)}   limit ${limit} ${unit}   ${value < limit ? 'pass' : 'over'}`,
-    );
+    const judged =
+      limit === undefined ? '' : `   limit ${limit} ${unit}   ${value < limit ? 'pass' : 'over'}`;
+    console.log(`${name.padEnd(40)}${`${value.toFixed(digits)} ${unit}`.padStart(9)}${judged}`);
   }
 }
 
@@ -88,7 +93,7 @@ async function startServer(stateFile: string): Promise<{ child: ChildProcess; ku
   const testing = new URL('../cluster/apiserver/testing.ts', import.meta.url).href;
   const program = `
     import { startTestApiServer } from ${JSON.stringify(testing)};
-    const server = await startTestApiServer({ stateFile: ${JSON.stringify(stateFile)} });
+    const server = await startTestApiServer({ stateFile: ${JSON.stringify(stateFile)}, controllers: false });
     console.log(server.kubeconfig);
     process.once('SIGTERM', () => void server.close().then(() => process.exit(0)));`;
   const child = spawn(
@@ -101,11 +106,22 @@ async function startServer(stateFile: string): Promise<{ child: ChildProcess; ku
   return { child, kubeconfig: value };
 }
 
+/** The controllers of the local cluster, in a process of their own as there. */
+function startControllers(kubeconfig: string): ChildProcess {
+  const program = fileURLToPath(new URL('../cluster/controllers/main.ts', import.meta.url));
+  const argv = ['--import', import.meta.resolve('tsx'), program, '--kubeconfig', kubeconfig];
+  return spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
 const nameOf = (n: number): string => `pod-${n}`;
 const namespaceOf = (n: number): string => `bench-${n % NAMESPACES}`;
 
 async function fill(kube: KubeClient): Promise<void> {
-  for (let n = 0; n < NAMESPACES; n++) await kube.namespaces.create({ metadata: { name: namespaceOf(n) } });
+  for (let n = 0; n < NAMESPACES; n++) {
+    await kube.namespaces.create({ metadata: { name: namespaceOf(n) } });
+    const account = `/api/v1/namespaces/${namespaceOf(n)}/serviceaccounts/default`;
+    await until('pods are admitted to the namespace', () => kube.json('GET', account));
+  }
   let next = 0;
   const work = async (): Promise<void> => {
     for (let n = next++; n < PODS; n = next++) {

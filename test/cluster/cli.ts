@@ -14,10 +14,10 @@ import {
   readRecord,
   type Cluster,
 } from './cluster.js';
+import { alive, neededDaemons } from './cluster-record.js';
 import { layoutOf, nodePlans } from './layout.js';
 import { endpoints } from './network-rules.js';
 import { openNode } from './node/start.js';
-import { isRunning } from './processes.js';
 
 const began = Date.now();
 /** Progress goes to stderr, with the time since the start. */
@@ -53,9 +53,11 @@ async function status(dir: string): Promise<void> {
   }
   const line = (name: string, state: string, detail = ''): void =>
     console.log(`${name.padEnd(16)}${state.padEnd(14)}${detail}`.trimEnd());
-  for (const name of ['lab', 'control-plane', 'relay', 'controller'] as const) {
+  for (const name of [...neededDaemons(record), 'controller'] as const) {
     const found = record.processes[name];
-    line(name, found && isRunning(found) ? 'running' : 'not running', found ? `pid ${found.pid}` : '');
+    const pid = found ? `pid ${found.pid}` : '';
+    const real = name === 'control-plane' && record.assets ? `, kube-apiserver of ${record.assets}` : '';
+    line(name, alive(record, name) ? 'running' : 'not running', pid + real);
   }
   for (const plan of nodePlans) {
     const node = openNode(layout.node(plan.name));
@@ -156,7 +158,7 @@ await yargs(hideBin(process.argv))
   )
   .command(
     'logs <node> [service]',
-    'Show the logs of a node (kubelet, containerd, agent), of control-plane or controller',
+    'Show the logs of a node (kubelet, containerd, agent), of control-plane, controllers, controller, …',
     (command) =>
       command
         .positional('node', { type: 'string', demandOption: true })

@@ -67,6 +67,10 @@ export async function createPki(layout: Layout): Promise<void> {
     if (!existsSync(join(pki, `${ca}.crt`)))
       write(join(pki, ca), await createCa(ca === 'ca' ? 'kubernetes' : 'lpm-ca'));
   }
+  // A real API server signs the tokens of ServiceAccounts with its key; nobody trusts it as an authority.
+  if (!existsSync(join(pki, 'service-account.crt'))) {
+    write(join(pki, 'service-account'), await createCa('service-account'));
+  }
   const ca = read(join(pki, 'ca'));
   for (const [name, request] of Object.entries(requests())) {
     const file = join(pki, name);

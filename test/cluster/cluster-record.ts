@@ -9,9 +9,22 @@ export interface ClusterRecord {
   port: number;
   /** Agents, controller and handler are those of the test build. */
   faults?: boolean;
+  /** Folder of the real kube-apiserver and etcd that serve; without it the small API server does. */
+  assets?: string;
   processes: Partial<Record<Daemon, ProcessRecord>>;
 }
-export type Daemon = 'lab' | 'control-plane' | 'relay' | 'controller';
+
+/** `control-plane` is the API server, whichever; `controllers` those of Kubernetes, `controller` our own. */
+export type Daemon =
+  'lab' | 'etcd' | 'control-plane' | 'relay-inside' | 'relay' | 'controllers' | 'controller';
+
+/** What has to run for a cluster to be one. */
+export const neededDaemons = ({ assets }: ClusterRecord): Daemon[] => [
+  'lab',
+  ...(assets ? (['etcd', 'control-plane', 'relay-inside'] as const) : (['control-plane'] as const)),
+  'relay',
+  'controllers',
+];
 
 export function readRecord(layout: Layout): ClusterRecord | undefined {
   try {

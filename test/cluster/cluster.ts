@@ -12,10 +12,11 @@ import { join } from 'node:path';
 import { bundle } from '../../build.mjs';
 import { KubeClient } from '../../common/kube/client.js';
 import { loadProgramConfig } from '../../common/kube/config.js';
-import { startController, startControlPlane, startLab } from './cluster-control-plane.js';
+import { chooseApiServer, startControlPlane } from './cluster-api-server.js';
+import { startController, startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
 import { createPki } from './cluster-pki.js';
-import { readRecord, type ClusterRecord } from './cluster-record.js';
+import { alive, neededDaemons, readRecord, type ClusterRecord } from './cluster-record.js';
 import { kubectlWith, provideKubectl } from './kubectl.js';
 import { layoutOf, nodePlans, type Layout } from './layout.js';
 import { takeLock } from './lock.js';
@@ -27,7 +28,7 @@ import { topGroup, type NodeHandle } from './node/handle.js';
 import { openNode, refuseDirectory, stopNode } from './node/start.js';
 import { nodeRoot, type Say } from './node-root.js';
 import { repository } from './paths.js';
-import { endProcess, isRunning } from './processes.js';
+import { endProcess } from './processes.js';
 import type { RunOptions, RunResult } from './run.js';
 
 export interface ClusterOptions {
@@ -49,8 +50,8 @@ export interface Cluster {
   network: NetworkFaults;
   kubectl(args: readonly string[], options?: RunOptions): Promise<RunResult>;
   client(): KubeClient;
-  /** Ends a process of the control plane or our controller and starts it anew, as a crash would. */
-  restart(daemon: 'control-plane' | 'controller'): Promise<void>;
+  /** Ends the API server, Kubernetes' controllers or our own, and starts them anew, as a crash would. */
+  restart(daemon: 'control-plane' | 'controllers' | 'controller'): Promise<void>;
 }
 
 export const defaultDir = (): string => join(process.cwd(), '.cluster');
@@ -71,8 +72,17 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     const root = await nodeRoot(say);
     for (const dir of [layout.logs, layout.bin, layout.checkpoints, layout.run])
       mkdirSync(dir, { recursive: true });
+    const known = readRecord(layout);
+    const assets = chooseApiServer(layout, known);
     const faults = options.faults ?? false;
-    const record: ClusterRecord = { port: 0, processes: {}, ...readRecord(layout), root, faults };
+    const record: ClusterRecord = {
+      port: 0,
+      processes: {},
+      ...known,
+      root,
+      faults,
+      ...(assets ? { assets } : {}),
+    };
     say('certificates and programs');
     await createPki(layout);
     await buildPrograms(layout, faults);
@@ -110,11 +120,8 @@ export async function openCluster(dir = defaultDir()): Promise<Cluster | undefin
   const layout = layoutOf(dir);
   const record = readRecord(layout);
   const nodes = nodePlans.map((plan) => openNode(layout.node(plan.name)));
-  const alive = (['lab', 'control-plane', 'relay'] as const).every((name) => {
-    const found = record?.processes[name];
-    return found && isRunning(found);
-  });
-  if (!record || !alive || nodes.some((node) => !node)) return undefined;
+  if (!record || !neededDaemons(record).every((name) => alive(record, name))) return undefined;
+  if (nodes.some((node) => !node)) return undefined;
   return attach(layout, record, nodes as NodeHandle[]);
 }
 
@@ -130,7 +137,7 @@ export async function clusterDown(options: ClusterOptions = {}): Promise<void> {
     say('ending the nodes');
     await Promise.all(nodePlans.map((plan) => stopNode(layout.node(plan.name))));
     say('ending the control plane');
-    for (const found of Object.values(record?.processes ?? {})) await endProcess(found, 1000);
+    await Promise.all(Object.values(record?.processes ?? {}).map((found) => endProcess(found, 1000)));
     await destroyCgroups(topGroup(layout.dir));
     rmSync(layout.run, { recursive: true, force: true });
     // Another command may be waiting for the lock in it.
@@ -172,6 +179,7 @@ async function buildPrograms(layout: Layout, faults: boolean): Promise<void> {
   await Promise.all(
     Object.entries({
       'kubelet.mjs': 'test/cluster/kubelet/main.ts',
+      'controllers.mjs': 'test/cluster/controllers/main.ts',
       'relay.mjs': 'test/cluster/relay.ts',
     }).map(([file, entry]) => bundle(entry, join(layout.bin, file))),
   );

@@ -13,6 +13,7 @@ export interface NodePlan {
 
 export const gateway = '10.88.0.1';
 export const apiPort = 6443;
+export const serviceCidr = '10.96.0.0/16';
 export const kubeletPort = 10250;
 
 /** The guide's two nodes: a tainted control plane and a worker. */
@@ -37,7 +38,10 @@ export interface Layout {
   bin: string;
   /** The shared checkpoint repository, /mnt/checkpoints in every node. */
   checkpoints: string;
+  /** Where the small API server keeps its objects. */
   state: string;
+  /** Where etcd does. */
+  etcd: string;
   lock: string;
   /** Folder of sockets. */
   run: string;
@@ -61,6 +65,7 @@ export function layoutOf(directory: string): Layout {
     bin: `${dir}/bin`,
     checkpoints: `${dir}/checkpoints`,
     state: `${dir}/api-state.json`,
+    etcd: `${dir}/etcd`,
     lock: `${dir}/lock`,
     run,
     apiSocket: `${run}/api.sock`,

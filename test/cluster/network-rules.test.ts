@@ -26,7 +26,7 @@ test('API server and controller share an address and are told apart by ports', (
     ends('controller', 'agent/k8s-worker')[1],
     `k8s-worker eth0: -s 10.88.0.1 ${ports('50051,50052')}`,
   );
-  assert.deepEqual(ends('controller', 'api-server'), [`lab lo: -i lo ${ports('6443')}`]);
+  assert.deepEqual(ends('controller', 'api-server'), [`lab lo: -i lo -d 10.88.0.1 ${ports('6443')}`]);
 });
 
 test('between two agents only their own ports count', () => {

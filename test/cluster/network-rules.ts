@@ -52,8 +52,9 @@ export function linkEnds(a: string, b: string): LinkEnd[] {
   }
   const [one, other] = nodes;
   if (!one) {
-    // Both live in one namespace and talk over its loopback device.
-    const match = [['-p', 'tcp', '-m', 'multiport', '--ports', String(apiPort)]];
+    // Both live in one namespace and talk over its loopback device, by the bridge's address; Kubernetes' own controllers
+    // and the machine's relay do by 127.0.0.1 and go on.
+    const match = [['-d', gateway, '-p', 'tcp', '-m', 'multiport', '--ports', String(apiPort)]];
     const incoming = match.map((words) => ['-i', 'lo', ...words]);
     return [{ place: 'lab', device: 'lo', incoming, outgoing: match }];
   }

@@ -1,17 +1,33 @@
 /**
- * Joins a port of this machine's loopback device with a unix socket, byte for byte: the way from kubectl on the
- * machine to the API server in the cluster's network namespace (unix sockets do not care about network namespaces).
+ * Joins two places byte for byte, each a unix socket or a TCP port. It is the way from kubectl on the machine into the
+ * cluster's network namespace: unix sockets do not care about network namespaces.
  *
- *   relay.mjs --port P --socket PATH
+ *   relay.mjs --from tcp:HOST:PORT --to unix:PATH
  */
-import { connect, createServer } from 'node:net';
+import { rmSync } from 'node:fs';
+import { connect, createServer, type NetConnectOpts } from 'node:net';
 import { parseArgs } from 'node:util';
 
-const { values } = parseArgs({ options: { port: { type: 'string' }, socket: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { from: { type: 'string', default: '' }, to: { type: 'string', default: '' } },
+});
+
+/** @throws for what is no place. */
+function place(text: string): { path: string } | { host: string; port: number } {
+  const [, path] = /^unix:(.+)$/.exec(text) ?? [];
+  if (path) return { path };
+  const [, host, port] = /^tcp:(.+):(\d+)$/.exec(text) ?? [];
+  if (!host) throw new Error(`"${text}" is neither unix:PATH nor tcp:HOST:PORT`);
+  return { host, port: Number(port) };
+}
+
+const from = place(values.from);
+const to: NetConnectOpts = place(values.to);
 
 const server = createServer((client) => {
-  const upstream = connect(values.socket ?? '');
+  const upstream = connect(to);
   client.setNoDelay(true);
+  upstream.setNoDelay(true);
   client.pipe(upstream);
   upstream.pipe(client);
   for (const [one, other] of [
@@ -23,9 +39,9 @@ const server = createServer((client) => {
   }
 });
 server.on('error', (error) => {
-  console.error(`cannot listen on 127.0.0.1:${values.port}: ${error.message}`);
+  console.error(`cannot listen on ${values.from}: ${error.message}`);
   process.exit(1);
 });
-server.listen(Number(values.port), '127.0.0.1', () =>
-  console.log(`127.0.0.1:${values.port} → ${values.socket}`),
-);
+// An earlier one may have left its socket behind.
+if ('path' in from) rmSync(from.path, { force: true });
+server.listen(from, () => console.log(`${values.from} → ${values.to}`));

@@ -8,6 +8,7 @@ import { leftovers } from '../support/leftovers.js';
 import { until } from '../support/until.js';
 import { clusterDown, clusterUp, type Cluster } from './cluster.js';
 import { writeImage } from './images/oci.js';
+import { assetsFolder } from './kube-apiserver.js';
 import { repository } from './paths.js';
 import { run, type RunResult } from './run.js';
 
@@ -59,8 +60,8 @@ describe('two clusters in two folders', { skip }, () => {
   test('status shows processes, nodes, their services and images', async () => {
     const { code, stdout } = await command('status', '--dir', one);
     assert.equal(code, 0);
-    for (const name of ['lab', 'control-plane', 'relay']) {
-      assert.match(stdout, new RegExp(`^${name} +running +pid \\d+$`, 'm'));
+    for (const name of ['lab', 'control-plane', 'relay', 'controllers']) {
+      assert.match(stdout, new RegExp(`^${name} +running +pid \\d+\\b`, 'm'));
     }
     for (const node of ['k8s-master', 'k8s-worker']) {
       const services = new RegExp(
@@ -110,7 +111,7 @@ describe('two clusters in two folders', { skip }, () => {
     const node = await command('logs', 'k8s-worker', '--dir', one);
     assert.match(node.stdout, /==> .*k8s-worker\/containerd\.log <==/);
     const server = await command('logs', 'control-plane', '--dir', one);
-    assert.match(server.stdout, /API server on 10\.88\.0\.1:6443/);
+    assert.match(server.stdout, assetsFolder() ? /kube-apiserver/ : /API server on 10\.88\.0\.1:6443/);
     await assertRefused(['logs', 'k8s-nobody', '--dir', one], /^There is no log of k8s-nobody\b.*k8s-worker/);
     await assertRefused(
       ['logs', 'k8s-worker', 'nothing', '--dir', one],

@@ -3,6 +3,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { PodMigration } from '../../common/api/schema.js';
 import { buildPlugins, kubectl, missing, start, until, type Plugins } from './programs.js';
 import {
+  addNamespace,
   addNode,
   addPod,
   failingPlay,
@@ -183,7 +184,7 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
       ));
 
     test('a pod in another namespace is found', async () => {
-      await world.client.namespaces.create({ metadata: { name: 'shop' } });
+      await addNamespace(world.client, 'shop');
       await addPod(world.client, 'web', { namespace: 'shop' });
       await refused(/There is no pod "web".*\nThere is one in namespace "shop"/, 'web', '--to', 'k8s-master');
     });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodMigration } from '../../common/api/schema.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
-import { addPod, failingPlay, goodPlay, simulateController, startWorld, type World } from './world.js';
+import { addNamespace, addPod, failingPlay, goodPlay, simulateController, startWorld, type World } from './world.js';
 
 describe('kubectl migrate status and list', { skip: await missing('kubectl') }, () => {
   let plugins: Plugins;
@@ -19,7 +19,7 @@ describe('kubectl migrate status and list', { skip: await missing('kubectl') }, 
     plugins = await buildPlugins();
     world = await startWorld();
     await addPod(world.client, 'bad');
-    await world.client.namespaces.create({ metadata: { name: 'shop' } });
+    await addNamespace(world.client, 'shop');
     const stop = simulateController(world.client, ({ metadata }) =>
       metadata.name.startsWith('bad')
         ? failingPlay()

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
 import { buildPlugins, missing, until, type Plugins } from './programs.js';
-import { addNode, addPod, goodPlay, simulateController, startWorld, type World } from './world.js';
+import { addNamespace, addNode, addPod, goodPlay, simulateController, startWorld, type World } from './world.js';
 
 const run = promisify(execFile);
 const skip = (await missing('tmux')) || (await missing('kubectl'));
@@ -106,7 +106,7 @@ describe('in a real terminal', { skip }, () => {
   });
 
   test('Ctrl-C leaves a clean terminal and says how to look again', async (t) => {
-    await world.client.namespaces.create({ metadata: { name: 'stuck' } });
+    await addNamespace(world.client, 'stuck');
     await addPod(world.client, 'counter', { namespace: 'stuck' });
     const terminal = await open('kubectl migrate counter --to k8s-master -n stuck');
     t.after(() => terminal.close());

@@ -7,6 +7,7 @@ import { KubeClient } from '../../common/kube/client.js';
 import { loadKubeConfig } from '../../common/kube/config.js';
 import { ListWatch } from '../../common/kube/list-watch.js';
 import { startTestApiServer } from '../cluster/apiserver/testing.js';
+import { until } from '../support/until.js';
 
 export interface World {
   client: KubeClient;
@@ -29,6 +30,13 @@ export async function startWorld(options: { crds?: boolean } = {}): Promise<Worl
       await rm(home, { recursive: true });
     },
   };
+}
+
+/** Pods are refused until the cluster has furnished it. */
+export async function addNamespace(client: KubeClient, name: string): Promise<void> {
+  await client.namespaces.create({ metadata: { name } });
+  const account = `/api/v1/namespaces/${name}/serviceaccounts/default`;
+  await until(`namespace ${name} has its account`, () => client.json('GET', account));
 }
 
 export async function addNode(

@@ -90,7 +90,7 @@ for (const program of kubectls) {
 
     before(async () => {
       // Its node has no kubelet that renews a lease, and many calls of kubectl take their time.
-      server = await startTestApiServer({ crds: false, nodeLifecycle: { gracePeriodMs: 3_600_000 } });
+      server = await startTestApiServer({ crds: false, controllers: { nodeGraceMs: 3_600_000 } });
       client = new TestClient(server);
       await client.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
       await client.post('/api/v1/nodes', readyNode('node-1'));

@@ -96,8 +96,10 @@ describe('owners and dependents', () => {
 
   test('a namespace has its account and certificate, and is emptied before it goes', async () => {
     await client.post('/api/v1/namespaces', { metadata: { name: 'full' } });
-    assert.equal((await client.get('/api/v1/namespaces/full/serviceaccounts/default')).code, 200);
-    assert.equal((await client.get('/api/v1/namespaces/full/configmaps/kube-root-ca.crt')).code, 200);
+    for (const path of ['serviceaccounts/default', 'configmaps/kube-root-ca.crt']) {
+      const ask = async () => (await client.get(`/api/v1/namespaces/full/${path}`)).code;
+      await eventually(ask, (code) => code === 200);
+    }
     const held = podNamed('held', { metadata: { finalizers: ['example.com/hold'] } });
     await client.post('/api/v1/namespaces/full/pods', held);
     await client.delete('/api/v1/namespaces/full');

@@ -197,7 +197,7 @@ describe('pods', () => {
   });
 
   test('writing what is already there makes no new version', async () => {
-    await client.post(pods, podNamed('same'));
+    await client.post(pods, podNamed('same', { spec: { nodeName: 'some-node' } }));
     const once = await client.patch(`${pods}/same`, 'merge', { metadata: { labels: { a: '1' } } });
     const twice = await client.patch(`${pods}/same`, 'merge', { metadata: { labels: { a: '1' } } });
     assert.equal(twice.body.metadata.resourceVersion, once.body.metadata.resourceVersion);
@@ -407,7 +407,7 @@ describe('scheduling', () => {
 
 describe('lost nodes', () => {
   test('a node that falls silent is tainted, its pods become not ready, and it comes back', async () => {
-    const server = await startTestApiServer({ crds: false, nodeLifecycle: { gracePeriodMs: 50 } });
+    const server = await startTestApiServer({ crds: false, controllers: { nodeGraceMs: 50 } });
     const client = new TestClient(server);
     try {
       await client.post('/api/v1/nodes', readyNode('silent'));

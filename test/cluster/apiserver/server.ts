@@ -1,9 +1,9 @@
 /**
- * A small Kubernetes API server: in memory, over TLS, for kubectl and client libraries. It is the control plane of the
- * local test cluster and serves the tests; it is no way to run production.
+ * A small Kubernetes API server: in memory, over TLS, for kubectl and client libraries. It serves the local test cluster
+ * and the tests; it is no way to run production. Scheduler and controllers are its clients (../controllers).
  *
  * Not imitated: RBAC (everybody who is known may do everything), admission webhooks and policies, quotas and limits,
- * the controllers of workloads, services and volumes, conversion webhooks, aggregated API servers, protobuf answers.
+ * volumes, conversion webhooks, aggregated API servers, protobuf answers.
  * Server-side apply knows owners only of what was applied (patch/server-side-apply.ts).
  */
 import { rmSync } from 'node:fs';
@@ -13,10 +13,6 @@ import type { Api } from './api.js';
 import { bootstrap } from './controllers/bootstrap.js';
 import { serveCustomResources } from './controllers/custom-resources.js';
 import { expireEvents } from './controllers/events.js';
-import { runGarbageCollector } from './controllers/garbage-collector.js';
-import { runNamespaceController } from './controllers/namespaces.js';
-import { runNodeLifecycle, type NodeLifecycleOptions } from './controllers/node-lifecycle.js';
-import { runScheduler } from './controllers/scheduler.js';
 import { handleRequest, handleUpgrade } from './http/handler.js';
 import { TokenIssuer } from './http/tokens.js';
 import { builtinResources } from './resources/builtin.js';
@@ -42,8 +38,6 @@ export interface ApiServerOptions {
   kubeletClientTls?: { cert: string; key: string; ca: string };
   /** File in which the state is kept between restarts; in memory only without it. */
   stateFile?: string;
-  /** When a node counts as lost. */
-  nodeLifecycle?: NodeLifecycleOptions;
 }
 
 export interface ApiServer {
@@ -67,8 +61,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   if (state) api.store.load(state.store);
   for (const resource of builtinResources()) api.registry.register(resource);
   const stop: (() => void)[] = [];
-  stop.push(serveCustomResources(api), runNamespaceController(api), runGarbageCollector(api));
-  stop.push(runScheduler(api), runNodeLifecycle(api, options.nodeLifecycle), expireEvents(api));
+  stop.push(serveCustomResources(api), expireEvents(api));
   bootstrap(api);
   if (options.stateFile !== undefined) {
     stop.push(writeStateFile(options.stateFile, api.store, api.tokens.exportKey()));

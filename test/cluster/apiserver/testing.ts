@@ -6,12 +6,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
+import { KubeClient } from '../../../common/kube/client.js';
+import { loadProgramConfig } from '../../../common/kube/config.js';
+import { until } from '../../support/until.js';
+import { startControllers, type ControllersOptions } from '../controllers/run.js';
 import { createCa, issueCertificate, type KeyPair } from '../pki.js';
 import { startApiServer, type ApiServer, type ApiServerOptions } from './server.js';
 
 export interface TestApiServerOptions extends Partial<Omit<ApiServerOptions, 'listen' | 'tls'>> {
   /** Whether to apply manifests/crd. Default true. */
   crds?: boolean;
+  /** The imitated controllers that run in this process: by default those of the cluster, without those of workloads; false: none. */
+  controllers?: Omit<ControllersOptions, 'log'> | false;
 }
 
 export interface TestPki {
@@ -30,6 +36,8 @@ export interface TestApiServer {
   url: string;
   pki: TestPki;
   server: ApiServer;
+  /** What the controllers could not do. */
+  complaints: readonly string[];
   close(): Promise<void>;
 }
 
@@ -37,7 +45,7 @@ const crdFolder = fileURLToPath(new URL('../../../manifests/crd/', import.meta.u
 
 /** Starts one on 127.0.0.1 port 0 with a fresh throw-away PKI, applies manifests/crd and writes a kubeconfig. */
 export async function startTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
-  const { crds = true, ...serverOptions } = options;
+  const { crds = true, controllers = {}, ...serverOptions } = options;
   const ca = await createCa('lpm-test-ca');
   const [serverPair, admin, kubeletClient] = await Promise.all([
     issueCertificate(ca, {
@@ -68,15 +76,38 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, kubeconfigText(url, ca.cert, admin), { mode: 0o600 });
   if (crds) await applyCrds(url, ca.cert, admin);
+  const complaints: string[] = [];
+  const endControllers = controllers && (await runControllers(kubeconfig, controllers, complaints));
   return {
     kubeconfig,
     url,
     pki: { ca, server: serverPair, admin, kubeletClient },
     server,
+    complaints,
     async close() {
+      if (endControllers) await endControllers();
       await server.close();
       await rm(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** Starts controllers and waits until pods are admitted to the namespace default. Returns the way to end them. */
+async function runControllers(
+  kubeconfig: string,
+  options: Omit<ControllersOptions, 'log'>,
+  complaints: string[],
+): Promise<() => Promise<void>> {
+  const client = new KubeClient(loadProgramConfig(kubeconfig), { userAgent: 'lpm-local-controllers' });
+  const log = (message: string): void => void complaints.push(message);
+  const controllers = startControllers(client, { workloads: false, ...options, log });
+  await controllers.synced();
+  await until('the namespace default has its account', () =>
+    client.json('GET', '/api/v1/namespaces/default/serviceaccounts/default').then(() => true),
+  );
+  return async () => {
+    await controllers.close();
+    client.close();
   };
 }
 

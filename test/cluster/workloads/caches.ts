@@ -1,13 +1,16 @@
 /** Local copies of what the workload controllers look at. They may lag behind what the controllers have just done. */
 import type { ResourceClient } from '../../../common/kube/client.js';
-import { ListWatch } from '../../../common/kube/list-watch.js';
+import { ListWatch, type ListWatchOptions } from '../../../common/kube/list-watch.js';
 import type { KubeObject } from '../../../common/kube/types.js';
 import type { WorkloadClients } from './types.js';
 
-type Cached = Omit<WorkloadClients, 'events'>;
-export type Caches = {
-  [Name in keyof Cached]: Cached[Name] extends ResourceClient<infer T> ? ListWatch<T> : never;
+/** A copy for each client but that of events, which nobody reads. */
+export type CachesOf<Clients> = {
+  [Name in Exclude<keyof Clients, 'events'>]: Clients[Name] extends ResourceClient<infer T>
+    ? ListWatch<T>
+    : never;
 };
+export type Caches = CachesOf<WorkloadClients>;
 
 /** One change of a copy. `object` is absent after a deletion, `old` before an addition. */
 export interface CacheChange {
@@ -16,27 +19,27 @@ export interface CacheChange {
   old?: KubeObject;
 }
 
-export function makeCaches(
-  clients: WorkloadClients,
+/** @param selections what not all objects of a kind are followed of. */
+export function makeCaches<Clients extends object>(
+  clients: Clients,
   onChange: (change: CacheChange) => void,
   onError: (message: string) => void,
-): Caches {
-  const { events: _events, ...cached } = clients;
-  const caches = Object.entries(cached).map(([name, source]) => {
-    const one = source as unknown as ResourceClient<KubeObject>;
-    const { kind } = one.info;
-    const copy = new ListWatch<KubeObject>(one, {
-      onChange: (_key, object, old) =>
-        onChange({ kind, ...(object ? { object } : {}), ...(old ? { old } : {}) }),
-      onError: (message) => onError(`watching ${name}: ${message}`),
+  selections: { [Name in keyof Clients]?: Pick<ListWatchOptions<KubeObject>, 'namespace'> } = {},
+): CachesOf<Clients> {
+  const caches = Object.entries(clients)
+    .filter(([name]) => name !== 'events')
+    .map(([name, source]) => {
+      const one = source as ResourceClient<KubeObject>;
+      const { kind } = one.info;
+      const copy = new ListWatch<KubeObject>(one, {
+        ...selections[name as keyof Clients],
+        onChange: (_key, object, old) =>
+          onChange({ kind, ...(object ? { object } : {}), ...(old ? { old } : {}) }),
+        onError: (message) => onError(`watching ${name}: ${message}`),
+      });
+      return [name, copy] as const;
     });
-    return [name, copy] as const;
-  });
-  return Object.fromEntries(caches) as unknown as Caches;
-}
-
-export function allCaches(caches: Caches): ListWatch<KubeObject>[] {
-  return Object.values(caches) as unknown as ListWatch<KubeObject>[];
+  return Object.fromEntries(caches) as unknown as CachesOf<Clients>;
 }
 
 export function inNamespace<T extends KubeObject>(cache: ListWatch<T>, namespace: string | undefined): T[] {

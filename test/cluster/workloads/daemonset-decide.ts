@@ -1,6 +1,6 @@
 /** Which nodes a DaemonSet's pods belong on: pure. Follows daemon_controller.go and update.go; no surge. */
 import type { Node, Pod } from '../../../common/kube/types.js';
-import { matchesSelector, tolerates } from '../apiserver/controllers/placement.js';
+import { matchesSelector, tolerates } from '../controllers/placement.js';
 import type { Taint } from '../apiserver/resources/pod-types.js';
 import { scaledValue } from './deployment-bounds.js';
 import { isAvailable, isEnding, isFinished, isReady } from './pods.js';

@@ -10,7 +10,6 @@ import type { Node } from '../../../common/kube/types.js';
 import { readyNode } from '../apiserver/testing-client.js';
 import { startTestApiServer, type TestApiServer } from '../apiserver/testing.js';
 import { happensAsRecorded } from './as-recorded.testing.js';
-import { startWorkloads, type Workloads } from './run.js';
 import { scenarios } from './scenarios.js';
 import { startSimulatedKubelet, type SimulatedKubelet } from './simulated-kubelet.testing.js';
 
@@ -19,28 +18,23 @@ const controlPlane = 'node-role.kubernetes.io/control-plane';
 describe('workload controllers', { concurrency: 4 }, () => {
   let server: TestApiServer;
   let client: KubeClient;
-  let workloads: Workloads;
   let kubelet: SimulatedKubelet;
-  const complaints: string[] = [];
 
   before(async () => {
-    server = await startTestApiServer({ crds: false, nodeLifecycle: { gracePeriodMs: 600_000 } });
+    server = await startTestApiServer({
+      crds: false,
+      controllers: { nodeGraceMs: 600_000, workloads: { jobBackoffMs: 300, jobBatchMs: 50 } },
+    });
     client = newClient();
     await client.nodes.create(
       readyNode('k8s-master', { spec: { taints: [{ key: controlPlane, effect: 'NoSchedule' }] } }) as Node,
     );
     await client.nodes.create(readyNode('k8s-worker') as Node);
-    workloads = startWorkloads(client, (message) => complaints.push(message), {
-      jobBackoffMs: 300,
-      jobBatchMs: 50,
-    });
-    await workloads.synced();
     kubelet = startSimulatedKubelet(client);
   });
 
   after(async () => {
     await kubelet?.stop();
-    await workloads?.close();
     client?.close();
     await server?.close();
   });
@@ -53,7 +47,7 @@ describe('workload controllers', { concurrency: 4 }, () => {
       const own = newClient();
       try {
         await happensAsRecorded(own, scenario, { quietMs: 700, stepTimeoutMs: 20_000 });
-        assert.deepEqual(complaints, []);
+        assert.deepEqual(server.complaints, []);
       } finally {
         own.close();
       }

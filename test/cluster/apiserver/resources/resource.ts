@@ -41,6 +41,8 @@ export interface Strategy {
   returnsDeletedObject?: boolean;
   /** Called for deletions that are not dry runs, before anything is stored. May throw. */
   beforeDelete?(object: KubeObject, api: Api): void;
+  /** What changes besides the metadata of an object that is not gone at once when it is deleted. */
+  beginDeletion?(next: KubeObject): void;
   /** True while something other than grace and finalizers keeps an object that is being deleted. */
   isHeld?(object: KubeObject): boolean;
   /** Whether the status survives creation (nodes register with one). */

@@ -3,7 +3,6 @@
  * watches. Objects are immutable once stored; every write replaces one and tells the subscribers synchronously.
  */
 import { jsonOf, type KubeObject } from '../kube-object.js';
-import { OwnerIndex } from './owner-index.js';
 import { SortedKeys } from './sorted-keys.js';
 
 export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';
@@ -43,7 +42,6 @@ export function keyOf(namespace: string | undefined, name: string): string {
 }
 
 export class Store {
-  readonly owners = new OwnerIndex();
   #version = 1;
   #buckets = new Map<string, Bucket>();
   #subscribers = new Set<Subscriber>();
@@ -87,7 +85,6 @@ export class Store {
     const stored = { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } };
     bucket.items.set(key, stored);
     if (!previous) bucket.keys.add(key);
-    this.owners.replace(resource, previous, stored);
     this.#publish(bucket, {
       type: previous ? 'MODIFIED' : 'ADDED',
       resource,
@@ -108,7 +105,6 @@ export class Store {
     const last = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(version) } };
     bucket.items.delete(key);
     bucket.keys.delete(key);
-    this.owners.replace(resource, previous, undefined);
     this.#publish(bucket, { type: 'DELETED', resource, version, object: last, previous });
     return last;
   }
@@ -158,7 +154,6 @@ export class Store {
         const key = keyOf(object.metadata.namespace, object.metadata.name);
         bucket.items.set(key, object);
         bucket.keys.add(key);
-        this.owners.replace(resource, undefined, object);
       }
     }
     for (const bucket of this.#buckets.values()) bucket.forgottenUpTo = state.version;

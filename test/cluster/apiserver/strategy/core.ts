@@ -1,6 +1,6 @@
 /** The rules of the core kinds besides pods. */
 import type { Api } from '../api.js';
-import { at, isFields, listOf, textOf, type Fields, type KubeObject } from '../kube-object.js';
+import { at, fieldsOf, isFields, listOf, textOf, type Fields, type KubeObject } from '../kube-object.js';
 import type { Strategy } from '../resources/resource.js';
 import { fieldError, forbidden, type FieldError } from '../status-error.js';
 import { timestamp } from '../time.js';
@@ -23,6 +23,9 @@ export const namespaceStrategy: Strategy = {
     next.metadata.labels = { ...next.metadata.labels, 'kubernetes.io/metadata.name': old.metadata.name };
     // Only the subresource finalize changes these.
     next.spec = old.spec;
+  },
+  beginDeletion(next) {
+    next.status = { ...fieldsOf(next.status), phase: 'Terminating' };
   },
   // Until the namespace controller has emptied it.
   isHeld: (object) => listOf(at(object.spec, 'finalizers')).length > 0,

@@ -112,6 +112,7 @@ export function deleteObject(
       ...(finalizers.length > 0 ? { finalizers } : {}),
     },
   };
+  if (metadata.deletionTimestamp === undefined) resource.strategy.beginDeletion?.(next);
   if (dryRun) return { object: next, isGone: false };
   const stored = api.store.put(resource.storage, resource.toStorage(next));
   return { object: resource.fromStorage(stored), isGone: false };

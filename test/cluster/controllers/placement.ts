@@ -1,8 +1,8 @@
 /** Whether a pod may run on a node: the pure part of the scheduler. */
-import { at, isFields, listOf, type KubeObject } from '../kube-object.js';
-import { matchesExpression } from '../label-selector.js';
-import { parseQuantity } from '../../quantity.js';
-import type { Pod, Taint, Toleration } from '../resources/pod-types.js';
+import { at, isFields, listOf, type KubeObject } from '../apiserver/kube-object.js';
+import { matchesExpression } from '../apiserver/label-selector.js';
+import { parseQuantity } from '../quantity.js';
+import type { Pod, Taint, Toleration } from '../apiserver/resources/pod-types.js';
 
 /** Why a pod does not fit on a node, in the words of kube-scheduler; undefined when it does. */
 export function whyNot(pod: Pod, node: KubeObject, podsOnNode: readonly Pod[]): string | undefined {
