@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodMigration } from '../../common/api/schema.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
-import { addNamespace, addPod, failingPlay, goodPlay, simulateController, startWorld, type World } from './world.js';
+import {
+  addNamespace,
+  addPod,
+  failingPlay,
+  goodPlay,
+  simulateController,
+  startWorld,
+  type World,
+} from './world.js';
 
 describe('kubectl migrate status and list', { skip: await missing('kubectl') }, () => {
   let plugins: Plugins;

@@ -4,7 +4,15 @@ import { after, before, describe, test } from 'node:test';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
 import { buildPlugins, missing, until, type Plugins } from './programs.js';
-import { addNamespace, addNode, addPod, goodPlay, simulateController, startWorld, type World } from './world.js';
+import {
+  addNamespace,
+  addNode,
+  addPod,
+  goodPlay,
+  simulateController,
+  startWorld,
+  type World,
+} from './world.js';
 
 const run = promisify(execFile);
 const skip = (await missing('tmux')) || (await missing('kubectl'));
