@@ -71,6 +71,23 @@ export const plainFlag = {
   plain: { type: 'boolean', default: false, description: 'Show progress as plain lines with the time' },
 } as const satisfies Record<string, Flag>;
 
+/** Flags of commands that change a migration that is going on. */
+export const waitFlags = {
+  wait: {
+    type: 'boolean',
+    default: true,
+    description: 'Wait for the end and show the progress; or --no-wait',
+  },
+  timeout: {
+    type: 'string',
+    requiresArg: true,
+    default: '0',
+    defaultDescription: 'for ever',
+    value: 'DURATION',
+    description: 'How long to wait for it',
+  },
+} as const satisfies Record<string, Flag>;
+
 /** The parsed values of kubeFlags. */
 export interface KubeFlags {
   namespace?: string;

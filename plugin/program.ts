@@ -1,4 +1,5 @@
 import yargs from 'yargs';
+import { cancelCommand } from './cancel/command.js';
 import { checkpointCommand } from './checkpoint/command.js';
 import { details, explain, UsageError } from './cli-error.js';
 import { forYargs, type AnyCommand } from './command.js';
@@ -7,13 +8,21 @@ import { commonFlags, kubeFlags, normalizeVerbosity } from './flags.js';
 import { Invocation, version } from './invocation.js';
 import { listCommand } from './list/command.js';
 import { migrateCommand } from './migrate/command.js';
+import { resolveCommand } from './resolve/command.js';
 import { statusCommand } from './status/command.js';
 import { flow, paint, terminal } from './terminal.js';
 import { near } from './text/suggest.js';
 import { versionCommand } from './version/command.js';
 
 const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> = {
-  'kubectl-migrate': [migrateCommand, statusCommand, listCommand('migrations'), versionCommand],
+  'kubectl-migrate': [
+    migrateCommand,
+    statusCommand,
+    listCommand('migrations'),
+    cancelCommand,
+    resolveCommand,
+    versionCommand,
+  ],
   'kubectl-checkpoint': [checkpointCommand, listCommand('checkpoints'), versionCommand],
 };
 export type ProgramName = keyof typeof PROGRAMS;

@@ -1,9 +1,10 @@
 /** What a person has decided about a migration that cannot know whether its other side runs (spec.resolution). */
+import { howToResolve as offer, type Side } from '../../common/api/resolution.js';
 import { findCondition } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import type { Draft } from './draft.js';
 
-export type Kept = 'Source' | 'Target';
+export type Kept = Side;
 
 /** The decision that was accepted; it stands in the condition Resolved. */
 export function keptSide(draft: Draft): Kept | undefined {
@@ -45,9 +46,5 @@ export function resolution(
 
 /** How a person decides, as the end of a message. */
 export function howToResolve(draft: Draft, sides: { [Side in Kept]?: string }): string {
-  const { name, namespace } = draft.observed.migration.metadata;
-  const ways = (['Source', 'Target'] as const).flatMap((side) =>
-    sides[side] ? [`--keep ${side.toLowerCase()} if ${sides[side]}`] : [],
-  );
-  return `If it stays so, decide yourself: kubectl migrate resolve ${name} -n ${namespace} with ${ways.join(', or ')}.`;
+  return offer(draft.observed.migration.metadata, sides);
 }

@@ -1,5 +1,6 @@
 /** The tables of `list`: NAME first, AGE last, as kubectl has them. Pure. */
 import type { PodCheckpoint, PodMigration } from '../../common/api/schema.js';
+import { conditionOf, stuckOf, wasCanceled } from '../progress/stuck.js';
 import { size } from '../text/bytes.js';
 import { age } from '../text/duration.js';
 import { table } from '../text/table.js';
@@ -23,8 +24,9 @@ const MIGRATION: Column<PodMigration>[] = [
   { head: 'POD', cell: ({ spec }) => spec.podName },
   { head: 'FROM', cell: ({ status }) => status?.sourceNode },
   { head: 'TO', cell: ({ spec, status }) => status?.targetNode ?? spec.targetNode },
-  { head: 'PHASE', cell: ({ status }) => status?.phase },
+  { head: 'PHASE', cell: state },
   { head: 'DOWNTIME', cell: ({ status }) => optional(status?.downtimeMilliseconds, (ms) => `${ms}ms`) },
+  { head: 'REASON', cell: (item) => stuckReason(item) ?? item.status?.reason, wide: true },
   { head: 'RESTORED', cell: ({ status }) => status?.restoredPodName, wide: true },
   { head: 'MOVED', cell: ({ status }) => optional(status?.bytesTransferred, size), wide: true },
 ];
@@ -63,6 +65,16 @@ function draw<T extends PodMigration | PodCheckpoint>(
     all.map(({ head }) => head),
     items.map((item) => all.map(({ cell }) => cell(item) || NONE)),
   );
+}
+
+/** The phase, unless something else is more worth knowing: that it was canceled, or that it needs a person. */
+function state(migration: PodMigration): string | undefined {
+  if (stuckOf(migration)) return 'Stuck';
+  return wasCanceled(migration) ? 'Canceled' : migration.status?.phase;
+}
+
+function stuckReason(migration: PodMigration): string | undefined {
+  return stuckOf(migration) && conditionOf(migration.status ?? {}, 'Stuck')?.reason;
 }
 
 function optional<V>(value: V | undefined, show: (value: V) => string): string | undefined {

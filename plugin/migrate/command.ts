@@ -18,7 +18,7 @@ interface Args extends KubeFlags {
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 /** Bounds of spec.timeoutSeconds. */
 const TIMEOUT_MS = { least: 10_000, most: 86_400_000 };
-const SUBCOMMANDS = ['status', 'list', 'version'];
+const SUBCOMMANDS = ['status', 'list', 'cancel', 'resolve', 'version'];
 
 /** `kubectl migrate POD --to NODE` */
 export const migrateCommand: Command<Args> = {
@@ -32,6 +32,7 @@ export const migrateCommand: Command<Args> = {
       ['Refuse to move it while it has open TCP connections', 'pod/web -n shop --to node-2 --tcp=refuse'],
       ['Ask for it without waiting; look at it later', 'counter --to k8s-master --no-wait'],
       ['Look at the newest migration of a pod', 'status counter'],
+      ['Cancel the migration of a pod that is going on', 'cancel pod/counter'],
     ],
     usage: '(POD | pod/POD) [--to NODE] [flags]',
   },

@@ -7,6 +7,7 @@ import type { Outcome } from '../await-outcome.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { Invocation } from '../invocation.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
+import { stuckLines } from '../progress/stuck.js';
 import { failureLines, migrationSummary } from '../progress/summary.js';
 import { flow, paint, type Terminal } from '../terminal.js';
 
@@ -44,7 +45,7 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       return EXIT.done;
     case 'failed': {
       const [what = '', ...rest] = failureLines(outcome.object);
-      const source = await sourcePod(report.client, outcome.object, lookAtPods);
+      const { sentence: source } = await sourceOf(report.client, outcome.object, lookAtPods);
       // The controller's sentence may have said so already; what the cluster says now counts more, if it differs.
       const said = RUNS_ON.test(source) && RUNS_ON.test(what);
       const [first = '', ...others] = [`error: ${what}`, ...rest, ...(said || !source ? [] : [source])].map(
@@ -62,47 +63,65 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       terminal.err(
         `error: Waited long enough: the migration ${name} is still ${outcome.object?.status?.phase ?? 'not taken up by the controller'}.`,
       );
+      for (const line of outcome.object ? stuckLines(outcome.object, Date.now()) : []) {
+        terminal.err(flow(terminal, line));
+      }
       terminal.err(`Look again with: ${again(' -w')}`);
       return EXIT.timedOut;
     case 'detached':
       terminal.err(`Detached; the migration ${name} goes on in the cluster.`);
       terminal.err(`Look again with: ${again(' -w')}`);
+      if (!outcome.object?.spec.cancel) {
+        terminal.err(`Cancel it with: ${invocation.again(`${invocation.program} cancel ${name}`)}`);
+      }
       return EXIT.detached;
   }
 }
 
+/** What is known of the source of a migration that failed. */
+export interface Source {
+  /** It runs on untouched; undefined when we may not look. */
+  runsOn: boolean | undefined;
+  sentence: string;
+}
+
 /** Whether the pod of a failed migration runs on, as the cluster says it, not as it is hoped. */
-async function sourcePod(client: KubeClient, migration: PodMigration, look: string): Promise<string> {
+export async function sourceOf(client: KubeClient, migration: PodMigration, look: string): Promise<Source> {
   const { metadata, spec, status = {} } = migration;
   const namespace = metadata.namespace ?? 'default';
   try {
-    return sourceSentence(migration, await client.pods.find(spec.podName, namespace), look);
+    return judgeSource(migration, await client.pods.find(spec.podName, namespace), look);
   } catch (error) {
-    return `Whether the pod runs on could not be seen (${messageOf(error)}); it was on ${status.sourceNode ?? 'its node'}: ${look}`;
+    const sentence = `Whether the pod runs on could not be seen (${messageOf(error)}); it was on ${status.sourceNode ?? 'its node'}: ${look}`;
+    return { runsOn: undefined, sentence };
   }
 }
 
-/** Pure part of sourcePod. */
-export function sourceSentence(migration: PodMigration, pod: Pod | undefined, look: string): string {
+/** Pure part of sourceOf. */
+export function judgeSource(migration: PodMigration, pod: Pod | undefined, look: string): Source {
   const { metadata, spec, status = {} } = migration;
   const name = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  const not = (sentence: string): Source => ({ runsOn: false, sentence });
   if (!pod) {
     // Never existed as far as the controller saw: then there is nothing to look after.
-    return status.sourcePodUID ? `The pod ${name} is not there any more; look with: ${look}` : '';
+    return not(status.sourcePodUID ? `The pod ${name} is not there any more; look with: ${look}` : '');
   }
   if (status.sourcePodUID && pod.metadata.uid !== status.sourcePodUID) {
-    return `Another pod has taken the name ${name} since; look with: ${look}`;
+    return not(`Another pod has taken the name ${name} since; look with: ${look}`);
   }
+  const node = pod.spec?.nodeName ?? '?';
   if (pod.status?.phase === 'Running' && !pod.metadata.deletionTimestamp) {
     const restarted = status.sourceContainers?.find(({ name: container, containerID }) => {
       const now = pod.status?.containerStatuses?.find((entry) => entry.name === container)?.containerID;
       return now !== undefined && now.replace(/^.*:\/\//, '') !== containerID;
     });
     if (restarted) {
-      return `The pod ${name} runs on node ${pod.spec?.nodeName ?? '?'}, but its container "${restarted.name}" was restarted meanwhile; look with: ${look}`;
+      return not(
+        `The pod ${name} runs on node ${node}, but its container "${restarted.name}" was restarted meanwhile; look with: ${look}`,
+      );
     }
-    return `The pod ${name} runs on, on node ${pod.spec?.nodeName ?? '?'}, as before.`;
+    return { runsOn: true, sentence: `The pod ${name} runs on, on node ${node}, as before.` };
   }
   const state = pod.metadata.deletionTimestamp ? 'being deleted' : (pod.status?.phase ?? 'Unknown');
-  return `The pod ${name} is ${state}; look with: ${look}`;
+  return not(`The pod ${name} is ${state}; look with: ${look}`);
 }

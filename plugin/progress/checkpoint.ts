@@ -26,5 +26,5 @@ export function checkpointView(checkpoint: PodCheckpoint, now: number): View {
     const detail = phase === 'Running' && status.sizeBytes !== undefined ? size(status.sizeBytes) : '';
     return { ...base, state: 'done', detail };
   });
-  return { rows, warnings: [] };
+  return { rows, stuck: [], warnings: [] };
 }

@@ -15,9 +15,13 @@ export function rowLine(row: Row, width: number): string {
   return `${row.label.padEnd(LABEL)}${detail}${time.padStart(ELAPSED)}`.trimEnd();
 }
 
-/** What stands below the active row: how long the pod is frozen by now, warnings, notes. */
+/** What stands below the active row: how long the pod is frozen by now, what it is stuck with, warnings, notes. */
 export function belowLines(view: View, notes: readonly string[]): string[] {
-  const lines = [...view.warnings.map((text) => `warning: ${text}`), ...notes.map((text) => `note: ${text}`)];
+  const lines = [
+    ...view.stuck,
+    ...view.warnings.map((text) => `warning: ${text}`),
+    ...notes.map((text) => `note: ${text}`),
+  ];
   if (view.frozenMs !== undefined) lines.unshift(`the pod is frozen for ${stopwatch(view.frozenMs)}`);
   return lines;
 }

@@ -8,6 +8,7 @@ import {
   type SimpleRenderer,
 } from 'listr2';
 import { paint, type Paint, type Terminal } from '../terminal.js';
+import { wrap } from '../text/wrap.js';
 import type { Display } from './display.js';
 import { belowLines, rowLine } from './lines.js';
 import type { Row, View } from './view.js';
@@ -154,8 +155,13 @@ export class LiveDisplay<T> implements Display<T> {
   }
 
   #below(view: View): string[] {
-    return belowLines(view, this.#notes).map((line) =>
-      line.startsWith('the pod is frozen') ? this.#paint.cyan(line) : this.#paint.yellow(line),
-    );
+    const { cyan, red, yellow } = this.#paint;
+    return belowLines(view, this.#notes).flatMap((line) => {
+      const brush = line.startsWith('the pod is frozen') ? cyan : view.stuck.includes(line) ? red : yellow;
+      // listr2 would cut what is too long for the terminal, and the end may be the command that helps.
+      return wrap(line, this.terminal.columns - MARGIN - 2).map((part, index) =>
+        brush(index ? `  ${part}` : part),
+      );
+    });
   }
 }

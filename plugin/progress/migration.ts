@@ -1,6 +1,7 @@
 import type { PodMigration } from '../../common/api/schema.js';
 import { share, size } from '../text/bytes.js';
 import { amountOfTime } from '../text/duration.js';
+import { stuckLines } from './stuck.js';
 import { elapsed, span, type Row, type View } from './view.js';
 
 type Status = NonNullable<PodMigration['status']>;
@@ -42,7 +43,12 @@ export function migrationView(migration: PodMigration, now: number): View {
     };
   }
   const frozenMs = frozenFor(status, now);
-  return { rows, warnings: status.warnings ?? [], ...(frozenMs === undefined ? {} : { frozenMs }) };
+  return {
+    rows,
+    stuck: stuckLines(migration, now),
+    warnings: status.warnings ?? [],
+    ...(frozenMs === undefined ? {} : { frozenMs }),
+  };
 }
 
 /**
@@ -96,12 +102,10 @@ function row(migration: PodMigration, kind: RowKind, now: number): Row {
   const base = { label: kind.label, ...(elapsedMs === undefined ? {} : { elapsedMs }) };
   if (current) {
     // While it rolls back or is stuck, the sentence tells more than the last step's bytes.
-    const said = isTrue(status, 'RollingBack') || isTrue(status, 'Stuck');
-    return {
-      ...base,
-      state: 'active',
-      detail: (said ? undefined : stepText(status, now)) ?? status.message ?? '',
-    };
+    const stuck = isTrue(status, 'Stuck');
+    const said = isTrue(status, 'RollingBack') || stuck;
+    const detail = (said ? undefined : stepText(status, now)) ?? status.message ?? '';
+    return { ...base, state: 'active', detail: stuck ? `stuck: ${detail}` : detail };
   }
   if (status.phase === 'Failed' && kind === lastEntered(migration)) {
     return { ...base, state: 'failed', detail: status.reason ?? 'failed' };

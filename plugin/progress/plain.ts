@@ -1,6 +1,7 @@
 import type { Condition } from '../../common/api/schema.js';
 import type { Display } from './display.js';
 import { stopwatch } from '../text/duration.js';
+import { decisions, isOver, secondsTime, stuckOf } from './stuck.js';
 import type { Worked } from './view.js';
 
 type Reported = Worked & {
@@ -12,6 +13,8 @@ type Reported = Worked & {
   };
 };
 
+/** Conditions that are an answer to a person, also when it is no. */
+const ANSWERS = ['Canceled', 'Resolved'];
 /** Progress of a step is said again after this many milliseconds. */
 const STEP_EVERY_MS = 2000;
 
@@ -20,6 +23,7 @@ export class News {
   #phases = 0;
   readonly #said = new Set<string>();
   #message = '';
+  #stuckWith = '';
   #stepAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -44,11 +48,13 @@ export class News {
       lines.push(`${phase}${news ? `: ${news}` : ''}${took}`);
       this.#stepAt = Number.NEGATIVE_INFINITY;
     });
+    lines.push(...this.#stuck(object));
     // Conditions that are True have been reached; False and Unknown ones are on their way or tell of a failure at the end.
     for (const { type, status: truth, message } of status.conditions ?? []) {
       // The lines below the first are a log: `status` shows them.
       const [said = ''] = message.split('\n');
-      if (truth === 'True' && said !== '' && !status.message?.includes(said)) {
+      const news = truth === 'True' || ANSWERS.includes(type);
+      if (type !== 'Stuck' && news && said !== '' && !status.message?.includes(said)) {
         this.#once(lines, `${type}:${said}`, `${type}: ${said}`);
       }
     }
@@ -64,6 +70,23 @@ export class News {
       this.#stepAt = now;
     }
     return lines;
+  }
+
+  /** That it is stuck is said when it begins, when it ends, and when something else keeps it from going on. */
+  #stuck(object: Reported): string[] {
+    const stuck = stuckOf(object);
+    const key = stuck ? `${stuck.what}\n${stuck.check}` : '';
+    if (key === this.#stuckWith) return [];
+    this.#stuckWith = key;
+    if (!stuck) return isOver(object.status ?? {}) ? [] : ['no longer stuck'];
+    const since = Number.isNaN(stuck.since) ? '' : ` since ${secondsTime(stuck.since)}`;
+    // Said here, so not once more as the message.
+    if (object.status?.message === stuck.what) this.#message = stuck.what;
+    return [
+      `stuck${since}: ${stuck.what}`,
+      ...(stuck.check ? [`check: ${stuck.check}`] : []),
+      ...decisions(object, stuck.sides).map((line) => `decide: ${line}`),
+    ];
   }
 
   #once(lines: string[], key: string, line: string): void {

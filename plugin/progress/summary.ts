@@ -4,6 +4,7 @@ import { size } from '../text/bytes.js';
 import { amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
 import { wrap } from '../text/wrap.js';
+import { conditionOf, wasCanceled } from './stuck.js';
 
 /** What stands beside the labels still fits a terminal of 80 columns. */
 const VALUE_WIDTH = 64;
@@ -52,6 +53,12 @@ export function stepTimes({ steps = [] }: NonNullable<PodMigration['status']>): 
 export function failureLines(migration: PodMigration): string[] {
   const { metadata, spec, status = {} } = migration;
   const pod = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  if (wasCanceled(migration)) {
+    // Only that it was canceled is said twice; what became of the pod is not.
+    const why = conditionOf(status, 'Failed')?.message.split('\n')[0] ?? '';
+    const rest = status.message?.startsWith(why) ? status.message.slice(why.length).trim() : status.message;
+    return [`The migration ${metadata.name} of pod ${pod} was canceled. ${rest ?? ''}`.trim()];
+  }
   const lines = [
     `The migration ${metadata.name} of pod ${pod} failed: ${sentence(status.message ?? 'the controller gives no reason')}`,
   ];

@@ -13,6 +13,8 @@ export interface View {
   rows: Row[];
   /** Milliseconds that the pod is frozen, while it is. */
   frozenMs?: number;
+  /** What keeps it from going on and what to do about it; empty when it goes on. */
+  stuck: string[];
   warnings: string[];
 }
 

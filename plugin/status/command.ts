@@ -1,6 +1,6 @@
 import type { Command } from '../command.js';
+import { readMigration } from '../find-migration.js';
 import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
-import { readNamed } from '../pod-argument.js';
 import type { ObjectFormat } from '../print-object.js';
 
 interface Args extends KubeFlags {
@@ -9,9 +9,6 @@ interface Args extends KubeFlags {
   output?: ObjectFormat;
   plain: boolean;
 }
-
-const PODS = ['pod', 'pods', 'po'];
-const MIGRATIONS = ['podmigration', 'podmigrations', 'pmig', 'podmigration.lpm.my.domain'];
 
 /** `kubectl migrate status NAME|POD [-w]` */
 export const statusCommand: Command<Args> = {
@@ -41,13 +38,11 @@ export const statusCommand: Command<Args> = {
   },
   cluster: true,
   async run(invocation, args, words) {
-    const { kind, name } = readNamed(words, new Set([...PODS, ...MIGRATIONS]), 'migration or pod');
+    const migration = readMigration(words);
     const timeoutMs = durationFlag('timeout', args.timeout);
     const { status } = await import('./run.js');
     return status(invocation, args, {
-      name,
-      onlyPod: PODS.includes(kind),
-      onlyName: MIGRATIONS.includes(kind),
+      ...migration,
       watch: args.watch,
       timeoutMs,
       plain: args.plain,

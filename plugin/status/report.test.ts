@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PodMigration } from '../../common/api/schema.js';
+import { newestOf } from '../find-migration.js';
 import { migrationTable } from '../list/rows.js';
 import { statusReport } from './report.js';
-import { newestOf } from './run.js';
 
 const T0 = Date.parse('2026-11-23T16:00:00.000Z');
 const failed: PodMigration = {

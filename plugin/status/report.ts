@@ -2,6 +2,7 @@
 import type { PodMigration } from '../../common/api/schema.js';
 import { rowLine } from '../progress/lines.js';
 import { frozenFor, migrationView } from '../progress/migration.js';
+import { decisions, secondsTime, stuckOf, wasCanceled, type Stuck } from '../progress/stuck.js';
 import { downtime, sentence, stepTimes } from '../progress/summary.js';
 import { size } from '../text/bytes.js';
 import { age, amountOfTime } from '../text/duration.js';
@@ -26,12 +27,17 @@ export function statusReport(
   const view = migrationView(migration, now);
   const marks = unicode ? MARK : ASCII_MARK;
   const frozen = frozenFor(status, now);
+  const stuck = stuckOf(migration);
   const created = Date.parse(metadata.creationTimestamp ?? '');
   const facts: [string, string | undefined][] = [
     ['Migration:', `${metadata.namespace ?? 'default'}/${metadata.name}`],
-    ['Phase:', status.phase ?? 'not taken up by the controller yet'],
+    ['Phase:', phase(migration)],
     ['Reason:', status.reason],
-    ['Message:', status.message],
+    // What it is stuck with says the same and more.
+    ['Message:', stuck && status.message === stuck.what ? undefined : status.message],
+    ['Stuck:', stuck && stuckFor(stuck, now)],
+    ['Check:', stuck?.check],
+    ...several('Decide:', stuck && decisions(migration, stuck.sides)),
     ['Next:', status.hint && sentence(status.hint)],
     ['Pod:', `${spec.podName}${status.sourceNode ? ` on ${status.sourceNode}` : ''}`],
     ['Target:', target(migration)],
@@ -76,6 +82,16 @@ function fitted(rows: string[][], width: number | undefined): string[][] {
     const [first = '', ...rest] = (row.at(-1) ?? '').split('\n').flatMap((line) => wrap(line, room));
     return [[...row.slice(0, -1), first], ...rest.map((line) => [...row.slice(0, -1).map(() => ''), line])];
   });
+}
+
+function phase(migration: PodMigration): string {
+  const { phase } = migration.status ?? {};
+  if (!phase) return 'not taken up by the controller yet';
+  return wasCanceled(migration) ? `${phase} (canceled)` : phase;
+}
+
+function stuckFor({ what, since }: Stuck, now: number): string {
+  return Number.isNaN(since) ? what : `for ${age(now - since)} (since ${secondsTime(since)}): ${what}`;
 }
 
 function target({ spec, status = {} }: PodMigration): string | undefined {

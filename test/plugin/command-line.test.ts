@@ -27,7 +27,14 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
   });
 
   test('every command has help with examples, in kubectl’s manner', async () => {
-    for (const command of ['migrate status', 'migrate list', 'migrate version', 'checkpoint list']) {
+    for (const command of [
+      'migrate status',
+      'migrate list',
+      'migrate cancel',
+      'migrate resolve',
+      'migrate version',
+      'checkpoint list',
+    ]) {
       const { code, stdout, stderr } = await call(...command.split(' '), '--help');
       assert.equal(code, 0, stderr);
       assert.match(stdout, new RegExp(`\nExamples:\n.*kubectl ${command}`, 's'));
@@ -57,6 +64,11 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
     ['migrate status', /Which migration or pod\?\nSee: kubectl migrate status --help/],
     ['migrate list -o xml', /cannot be "xml"/],
     ['migrate list counter', /"list" takes no name/],
+    ['migrate cancle counter', /Unknown command "cancle" for "kubectl migrate"\.\nDid you mean "cancel"\?/],
+    ['migrate cancel', /Which migration or pod\?\nSee: kubectl migrate cancel --help/],
+    ['migrate cancel a b', /One migration or pod at a time: what is "b"\?/],
+    ['migrate resolve counter', /Which copy shall be kept\? Say --keep source or --keep target\./],
+    ['migrate resolve counter --keep both', /--keep cannot be "both"; it takes "source", "target"\./],
     ['checkpoint pod', /Which pod\? The name is missing\.\nSee: kubectl checkpoint --help/],
   ];
   for (const [args, said] of wrong) {

@@ -114,7 +114,9 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
     const { metadata } = await onlyMigration();
     assert.match(
       stderr,
-      new RegExp(`Detached.*goes on.*\nLook again with: kubectl migrate status ${metadata.name} -w\n$`),
+      new RegExp(
+        `Detached.*goes on.*\nLook again with: kubectl migrate status ${metadata.name} -w\nCancel it with: kubectl migrate cancel ${metadata.name}\n$`,
+      ),
     );
     assert.equal(metadata.deletionTimestamp, undefined);
   });

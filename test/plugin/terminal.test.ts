@@ -124,7 +124,7 @@ describe('in a real terminal', { skip }, () => {
     t.diagnostic(`\n${terminal.last()}`);
     assert.match(
       terminal.last(),
-      /\nDetached; the migration counter-\w{5} goes on in the cluster\.\nLook again with: kubectl migrate status counter-\w{5} -w -n stuck\nexit code 130$/,
+      /\nDetached; the migration counter-\w{5} goes on in the cluster\.\nLook again with: kubectl migrate status counter-\w{5} -w -n stuck\nCancel it with: kubectl migrate cancel counter-\w{5} -n stuck\nexit code 130$/,
     );
   });
 });
