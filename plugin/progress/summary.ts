@@ -70,5 +70,5 @@ export function failureLines(migration: PodMigration): string[] {
 /** A text that ends like a sentence. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
-  return /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+  return trimmed === '' || /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }

@@ -10,27 +10,27 @@ import { sentence } from '../progress/summary.js';
 export function judgeResolve(caller: Caller, migration: PodMigration, side: Side): Stuck {
   const { metadata, spec, status = {} } = migration;
   const { name } = metadata;
-  const status_ = caller.again(`${caller.program} status ${name}`);
-  const look = `Look at it with: ${status_}`;
+  const seen = caller.again(`${caller.program} status ${name}`);
+  const look = `Look at it with: ${seen}`;
   if (isOver(status)) {
     const how =
       status.phase === 'Succeeded' ? 'has succeeded' : wasCanceled(migration) ? 'was canceled' : 'has failed';
     throw new CliError(
       `There is nothing to decide: the migration ${name} ${how}. ${sentence(status.message ?? '')}`.trim(),
-      [`More with: ${status_}`],
+      [`More with: ${seen}`],
     );
   }
   if (spec.resolution !== undefined) {
     throw new CliError(
       `It is decided already that the ${spec.resolution.toLowerCase()} of the migration ${name} is kept; that cannot be changed.`,
-      [`Follow it to its end with: ${status_} -w`],
+      [`Follow it to its end with: ${seen} -w`],
     );
   }
   const stuck = stuckOf(migration);
   if (!stuck) {
     throw new CliError(
       `The migration ${name} is not stuck: the nodes can still tell themselves which copy runs, and no person may know better.`,
-      [`Follow it with: ${status_} -w`, `To give it up: ${caller.again(`${caller.program} cancel ${name}`)}`],
+      [`Follow it with: ${seen} -w`, `To give it up: ${caller.again(`${caller.program} cancel ${name}`)}`],
     );
   }
   const impossible = whyNot(migration, stuck, side);

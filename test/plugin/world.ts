@@ -156,9 +156,23 @@ export function simulateController(client: KubeClient, play: (migration: PodMigr
   return () => void watching.stop();
 }
 
+/** Plays the controller's answer to a person who cancels or decides a migration: once for each. */
+export function simulateAnswers(client: KubeClient, answer: (migration: PodMigration) => Play): () => void {
+  const answered = new Set<string>();
+  const watching = new ListWatch<PodMigration>(client.podMigrations, {
+    onChange: (_key, migration) => {
+      if (!migration || answered.has(migration.metadata.name)) return;
+      if (!migration.spec.cancel && !migration.spec.resolution) return;
+      answered.add(migration.metadata.name);
+      void perform(client, migration, answer(migration));
+    },
+  }).start();
+  return () => void watching.stop();
+}
+
 async function perform(client: KubeClient, migration: PodMigration, play: Play): Promise<void> {
   const { name, namespace } = migration.metadata;
-  const transitions: { phase: string; transitionTime: string }[] = [];
+  const transitions = [...(migration.status?.phaseTransitions ?? [])];
   for (const { status, thenMs = 0 } of play) {
     if (status.phase) transitions.push({ phase: status.phase, transitionTime: now() });
     await client.podMigrations.patchStatus(name, namespace, {
