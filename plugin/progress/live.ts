@@ -159,7 +159,7 @@ export class LiveDisplay<T> implements Display<T> {
     return belowLines(view, this.#notes).flatMap((line) => {
       const brush = line.startsWith('the pod is frozen') ? cyan : view.stuck.includes(line) ? red : yellow;
       // listr2 would cut what is too long for the terminal, and the end may be the command that helps.
-      return wrap(line, this.terminal.columns - MARGIN - 2).map((part, index) =>
+      return wrap(line, this.terminal.columns - MARGIN - 4).map((part, index) =>
         brush(index ? `  ${part}` : part),
       );
     });

@@ -20,8 +20,8 @@ import { failureLines } from './summary.js';
 
 const NOW = Date.parse(STUCK_SINCE) + 65_000;
 const RESOLVE = 'kubectl migrate resolve counter-x7k2p -n shop --keep';
-const KEEP_SOURCE = `${RESOLVE} source (if no process of the pod can run on node k8s-master any more (it is switched off for good))`;
-const KEEP_TARGET = `${RESOLVE} target (if pod counter-restored runs there)`;
+const KEEP_SOURCE = `${RESOLVE} source # if no process of the pod can run on node k8s-master any more (it is switched off for good)`;
+const KEEP_TARGET = `${RESOLVE} target # if pod counter-restored runs there`;
 const stuck = migrationWith(targetSilent);
 
 test('a stuck migration shows below its row for how long, with what, what to check and how to decide', () => {

@@ -57,13 +57,13 @@ export function stuckLines(migration: Migration, now: number): string[] {
   ];
 }
 
-/** The command lines among which a person may choose. */
+/** The command lines among which a person may choose, each with a comment that the shell leaves out. */
 export function decisions({ metadata }: Migration, sides: Stuck['sides']): string[] {
   return (['Source', 'Target'] as const).flatMap((side) =>
     sides[side] === undefined
       ? []
       : [
-          `kubectl migrate resolve ${metadata.name} -n ${metadata.namespace ?? 'default'} --keep ${side.toLowerCase()} (if ${sides[side]})`,
+          `kubectl migrate resolve ${metadata.name} -n ${metadata.namespace ?? 'default'} --keep ${side.toLowerCase()} # if ${sides[side]}`,
         ],
   );
 }

@@ -83,7 +83,7 @@ describe('kubectl migrate cancel', { skip: await missing('kubectl') }, () => {
       message: 'Another one migrates it.',
     });
     answers(rolledBack);
-    for (const pod of ['pod/counter']) assert.equal((await call('cancel', pod)).code, 0);
+    assert.equal((await call('cancel', 'pod/counter')).code, 0);
     assert.equal((await spec('counter-aaaaa')).cancel, true);
     assert.equal((await spec('counter-bbbbb')).cancel, undefined);
     const again = await call('cancel', 'pod/counter');
@@ -146,7 +146,7 @@ describe('kubectl migrate cancel', { skip: await missing('kubectl') }, () => {
     assert.match(stderr, /\nAnother pod has taken the name default\/counter since/);
   });
 
-  test('who migrates is told that it was canceled; exit code 1', async () => {
+  test('who follows it is told that it was canceled; exit code 1', async () => {
     await create('counter-aaaaa', dumping);
     const running = start(['migrate', 'status', 'counter-aaaaa', '-w'], surroundings());
     await until(() => running.text().includes('Dumping'), running.text);

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
+import { targetSilent } from '../../plugin/stuck.testing.js';
 import { buildPlugins, missing, until, type Plugins } from './programs.js';
 import {
   addNamespace,
@@ -28,9 +29,11 @@ describe('in a real terminal', { skip }, () => {
     await addNode(world.client, 'k8s-master');
     await addNode(world.client, 'k8s-worker');
     stop = simulateController(world.client, ({ metadata, spec }) =>
-      metadata.namespace === 'stuck'
-        ? [{ status: { phase: 'Pending', message: 'Waiting for an image (simulated).' } }]
-        : goodPlay(spec.podName === 'color' ? 300 : 3000),
+      metadata.namespace === 'silent'
+        ? [{ status: targetSilent }]
+        : metadata.namespace === 'stuck'
+          ? [{ status: { phase: 'Pending', message: 'Waiting for an image (simulated).' } }]
+          : goodPlay(spec.podName === 'color' ? 300 : 3000),
     );
   });
   after(async () => {
@@ -126,5 +129,55 @@ describe('in a real terminal', { skip }, () => {
       terminal.last(),
       /\nDetached; the migration counter-\w{5} goes on in the cluster\.\nLook again with: kubectl migrate status counter-\w{5} -w -n stuck\nCancel it with: kubectl migrate cancel counter-\w{5} -n stuck\nexit code 130$/,
     );
+  });
+
+  test('a stuck migration says so in 80 columns, and is decided by typing its name', async (t) => {
+    const { namespaces, podMigrations } = world.client;
+    await namespaces.create({ metadata: { name: 'silent' } });
+    await addPod(world.client, 'counter', { namespace: 'silent' });
+    const following = await open('kubectl migrate counter --to k8s-master -n silent');
+    t.after(() => following.close());
+    await until(async () => (await following.screen()).includes('runs there'), following.last);
+    t.diagnostic(`\n${following.last()}`);
+    const rows = following.last().split('\n');
+    assert.match(following.last(), /\n\S Restore +stuck: Revoking the restore on node k8s.*…/);
+    assert.match(
+      following.last(),
+      /\n +stuck for .*: Revoking the restore on node k8s-master does not\n +succeed/,
+    );
+    assert.match(following.last(), /\n +check: Is the node up\? kubectl get node k8s-master\.\n/);
+    assert.match(
+      following.last(),
+      /\n +decide: kubectl migrate resolve counter-\w{5} -n silent --keep source/,
+    );
+    assert.ok(
+      rows.slice(5).every((row) => !row.includes('…')),
+      'nothing of what helps is cut',
+    );
+
+    const [{ metadata } = assert.fail('no migration')] = (await podMigrations.list({ namespace: 'silent' }))
+      .items;
+    const { name } = metadata;
+    const resolution = async () => (await podMigrations.get(name, 'silent')).spec.resolution;
+    const decide = `kubectl migrate resolve ${name} -n silent --keep source --no-wait`;
+    const said = [];
+    for (const keys of [['counter', 'Enter'], ['C-c'], ['C-d'], [name, 'Enter']]) {
+      assert.equal(await resolution(), undefined);
+      const terminal = await open(decide);
+      t.after(() => terminal.close());
+      await until(async () => /to keep the source:$/.test(await terminal.screen()), terminal.last);
+      for (const key of keys) await terminal.press(key);
+      await until(async () => (await terminal.screen()).includes('exit code'), terminal.last);
+      said.push(terminal.last().replace(/\s+/g, ' '));
+      t.diagnostic(`\n${terminal.last()}`);
+    }
+    assert.match(
+      said[0] ?? '',
+      /"counter" is neither the name of the migration .* nothing was changed\. exit code 1$/,
+    );
+    assert.match(said[1] ?? '', /Nothing was changed\. exit code 130$/);
+    assert.match(said[2] ?? '', /Nothing was changed\. exit code 1$/);
+    assert.match(said[3] ?? '', /WARNING: .* TWO copies run\. .* told to keep the source .* exit code 0$/);
+    assert.equal(await resolution(), 'Source');
   });
 });
