@@ -132,8 +132,8 @@ describe('in a real terminal', { skip }, () => {
   });
 
   test('a stuck migration says so in 80 columns, and is decided by typing its name', async (t) => {
-    const { namespaces, podMigrations } = world.client;
-    await namespaces.create({ metadata: { name: 'silent' } });
+    const { podMigrations } = world.client;
+    await addNamespace(world.client, 'silent');
     await addPod(world.client, 'counter', { namespace: 'silent' });
     const following = await open('kubectl migrate counter --to k8s-master -n silent');
     t.after(() => following.close());
