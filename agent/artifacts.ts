@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } 
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
+import { faultPointSync } from '../common/fault-point.js';
 import { CheckpointResult } from '../proto/gen/lpm/v1/agent.js';
 import { isLabel, isUid, type CheckedPod } from './names.js';
 import { createOnce, writeDurably, type StateDir, syncPath } from './state.js';
@@ -107,6 +108,7 @@ export function completeArtifacts(state: StateDir, manifest: CheckpointManifest)
   const partial = state.partialArtifacts(manifest.checkpointUid);
   const json = { ...manifest, result: CheckpointResult.toJSON(manifest.result) };
   writeDurably(join(partial, 'checkpoint.json'), JSON.stringify(json));
+  FAULT: faultPointSync('agent.checkpoint.completing');
   renameSync(partial, state.artifacts(manifest.checkpointUid));
   syncPath(state.artifactsRoot);
 }

@@ -1,7 +1,8 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { copyFile, statfs, writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError, messageOf } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import {
   Step,
   type CheckpointRequest,
@@ -123,12 +124,14 @@ async function checkpoint(
       ...(request.owner ? { owner: request.owner } : {}),
       containerIds: containers.map(({ oci }) => oci.id),
     });
+    FAULT: await faultPoint('agent.checkpoint.recorded');
     const steps = new Steps();
     const cgroups = containers.map(({ oci }) => oci.freezer);
     frozen = podCgroup ? [...cgroups, podCgroup] : cgroups;
 
     operation.report(Step.STEP_FREEZE);
     const frozenAt = await steps.time(Step.STEP_FREEZE, () => freezeAll(cgroups));
+    FAULT: await faultPoint('agent.checkpoint.frozen');
     stopIfCanceled(operation);
 
     // The dump lets no instruction of the container's own run, so its files can be copied at the same time.
@@ -162,6 +165,7 @@ async function checkpoint(
       Promise.all(
         work.map(async (each) => {
           operation.report(Step.STEP_COLLECT, each.container.name);
+          FAULT: await faultPoint('agent.checkpoint.dumping');
           await collect(context, each);
         }),
       ),
@@ -170,6 +174,7 @@ async function checkpoint(
     for (const outcome of await Promise.allSettled([dumping, collecting])) {
       if (outcome.status === 'rejected') throw outcome.reason;
     }
+    FAULT: await faultPoint('agent.checkpoint.dumped');
     stopIfCanceled(operation);
     for (const { name, oci } of containers) {
       if (isFrozen(oci.freezer)) continue;
@@ -184,6 +189,7 @@ async function checkpoint(
       // From here on, what the kubelet may start in this pod is born frozen.
       setFreezer(podCgroup, true);
       await waitFrozen(podCgroup, 1000);
+      FAULT: await faultPoint('agent.checkpoint.fenced');
       await checkUnchanged(context, request, containers);
     } else {
       log.warn('the pod has no cgroup of its own; only its containers are frozen');
@@ -338,7 +344,7 @@ async function writeDescription(
 /** Notes who dumps, so that an agent that comes after us waits for it before it thaws (see recoverCheckpoints). */
 function noteDumper(folder: string, container: string, pid: number): void {
   const stat = readStat(pid);
-  if (stat) void writeFile(join(folder, `${container}.dumper`), `pid ${pid}\nstart ${stat.startTime}\n`);
+  if (stat) writeFileSync(join(folder, `${container}.dumper`), `pid ${pid}\nstart ${stat.startTime}\n`);
 }
 
 export const dumperAlive = (fields: Record<string, string> | undefined): boolean =>

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { PodSandboxState } from '../proto/gen/runtime/v1/cri.js';
 import { processesBelow, setFreezer, waitFrozen, type FreezerCgroup } from './cgroup.js';
 import type { Context } from './context.js';
@@ -37,9 +38,11 @@ export async function endSource(
     if (!cgroup) return killed;
     // Also when it was never checkpointed: from here on nothing in this pod executes.
     fence(cgroup);
+    FAULT: await faultPoint('agent.endSource.fenced');
     killed += await endContainers(context, pod, cgroup);
     if (await sandboxIsStopping(context, pod)) {
       thawAll([cgroup]);
+      FAULT: await faultPoint('agent.endSource.stopping');
       killed += await sweepWhileStopping(context, pod, cgroup);
       log.info('ended the source', { killed });
       return killed;
@@ -78,6 +81,7 @@ async function endContainers(context: Context, pod: CheckedPod, podCgroup: Freez
   // On cgroup v1 a new process may stand between fork and freezing; killed it is either way, before anything is thawed.
   await waitFrozen(podCgroup, 1000).catch(() => {});
   const killed = new Set(doomed.filter(killNow));
+  FAULT: await faultPoint('agent.endSource.killed');
   const end = performance.now() + DYING_LIMIT_MS;
   thawAll([podCgroup, ...containers.map(({ cgroup }) => cgroup)]);
   try {

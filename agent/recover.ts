@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { knownCheckpoints } from './artifacts.js';
 import { podCgroupOf, type FreezerCgroup } from './cgroup.js';
 import { dumperAlive } from './checkpoint.js';
@@ -22,6 +23,7 @@ const DUMPER_PATIENCE_MS = 60_000;
 export async function recoverCheckpoints(context: Context): Promise<void> {
   for (const { checkpointUid, complete, unfinished } of knownCheckpoints(context.state)) {
     if (complete) continue;
+    FAULT: await faultPoint('agent.recover.found');
     const partial = context.state.partialArtifacts(checkpointUid);
     const end = performance.now() + DUMPER_PATIENCE_MS;
     const dumping = (): boolean =>
@@ -41,6 +43,7 @@ export async function recoverCheckpoints(context: Context): Promise<void> {
       }
     }
     thawAll(cgroups);
+    FAULT: await faultPoint('agent.recover.thawed');
     await keepDumpLogs(context, checkpointUid, partial);
     rmSync(partial, { recursive: true, force: true });
     context.log.warn('thawed the source of a checkpoint that an earlier agent left unfinished', {

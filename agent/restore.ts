@@ -2,6 +2,7 @@ import { mkdirSync, watch, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { Claim, Step, type RestoreRequest, type RestoreResult } from '../proto/gen/lpm/v1/agent.js';
 import { readClaim } from './claim.js';
 import type { Context } from './context.js';
@@ -117,6 +118,7 @@ async function restore(
   try {
     if (!record.staged && readClaim(podDir).claim === Claim.CLAIM_NONE) {
       await arrive(context, tls, request, operation, steps, record);
+      FAULT: await faultPoint('agent.restore.staged');
       log.info('staged', { bytes: record.bytes });
     }
     let readyAt: number | undefined;
@@ -136,7 +138,9 @@ async function restore(
           operation.report(Step.STEP_STAGE, name);
           await steps.time(Step.STEP_STAGE, async () => {
             if (!container.executed) await fillVolumes(context, pod.uid, name, handler.bundle);
+            FAULT: await faultPoint('agent.restore.filled');
             await markReady(context, pod.uid, name, restoreUid, handler);
+            FAULT: await faultPoint('agent.restore.ready');
           });
           readyAt ??= performance.now();
           operation.report(Step.STEP_RESTORE, name);
@@ -214,6 +218,7 @@ async function arrive(
       operation.signal,
     ),
   );
+  FAULT: await faultPoint('agent.restore.arrived');
   operation.report(Step.STEP_STAGE);
   await steps.time(Step.STEP_STAGE, () =>
     stageArtifacts(context, request.pod.uid, request.containerNames, files),

@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { Claim } from '../proto/gen/lpm/v1/agent.js';
 import { freezerOf, processesBelow, type FreezerCgroup } from './cgroup.js';
 import { claimRevoked, type ClaimState } from './claim.js';
@@ -23,6 +24,7 @@ const KILL_LIMIT_MS = 10_000;
 export async function revoke(context: Context, podUid: string, restoreUid: string): Promise<ClaimState> {
   const podDir = context.state.pod(podUid);
   const state = claimRevoked(podDir, restoreUid);
+  FAULT: await faultPoint('agent.revoke.claimed');
   if (state.claim !== Claim.CLAIM_REVOKED) return state;
   const end = performance.now() + KILL_LIMIT_MS;
   const patience = performance.now() + PATIENCE_MS;

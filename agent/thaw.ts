@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import { isThawed, knownCheckpoints, markThawed } from './artifacts.js';
 import type { Container } from '../proto/gen/runtime/v1/cri.js';
 import { childCgroups, type FreezerCgroup } from './cgroup.js';
@@ -52,6 +53,7 @@ export async function thaw(
   checkpointUid: string,
 ): Promise<{ thawed: string[]; thawedAt: Date }> {
   markThawed(context.state, checkpointUid);
+  FAULT: await faultPoint('agent.thaw.marked');
   const holder = knownCheckpoints(context.state).find(
     (known) =>
       known.checkpointUid !== checkpointUid &&

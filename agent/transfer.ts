@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { ChannelCredentials, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
 import { agentDnsName } from '../common/api/names.js';
 import { LpmError, messageOf } from '../common/errors.js';
+import { faultPoint } from '../common/fault-point.js';
 import {
   AgentServiceClient,
   type PullArtifactsRequest,
@@ -63,6 +64,7 @@ export async function sendArtifacts(
   for (const { container, path, size } of manifest.files) {
     await send({ $case: 'start', value: { containerName: container, path, size: BigInt(size) } });
     const full = join(context.state.artifacts(checkpointUid), container, path);
+    FAULT: await faultPoint('agent.pullArtifacts.sending');
     // A dump is a few large files and dozens of tiny ones: a round through the thread pool for each would take longer than
     // all their bytes.
     if (size <= CHUNK_BYTES) {
@@ -149,6 +151,7 @@ export async function pullArtifacts(
   if (signal?.aborted) cancel();
   try {
     for await (const message of stream as AsyncIterable<PullArtifactsResponse>) {
+      FAULT: await faultPoint('agent.restore.receiving');
       receiver.take(message);
       onBytes(receiver.bytes);
     }

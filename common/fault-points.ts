@@ -58,6 +58,43 @@ export const FAULT_POINTS = {
   'agent.endSource.after': 'Nothing of the source is left; the controller is not answered.',
   'agent.discard.before': 'An agent is asked to remove what it holds; all of it is there.',
   'agent.discard.after': 'All is removed; the controller is not answered.',
+  // Inside of a checkpoint, on the source.
+  'agent.checkpoint.recorded': 'What is to be frozen is written down; nothing is frozen.',
+  'agent.checkpoint.frozen': 'The containers are frozen; nothing is dumped.',
+  'agent.checkpoint.dumping':
+    'The runtime that dumps has been started; files are about to be collected beside it.',
+  'agent.checkpoint.dumped': 'All is dumped and collected; the pod is not fenced.',
+  'agent.checkpoint.fenced': 'The pod’s cgroup is frozen too; the checkpoint does not count yet.',
+  'agent.checkpoint.completing': 'The checkpoint is described; the rename that makes it count is to come.',
+  'agent.recover.found': 'A new agent has found a checkpoint that an earlier one left unfinished.',
+  'agent.recover.thawed': 'It has thawed the containers; the unfinished checkpoint still lies there.',
+  // Inside of the transfer.
+  'agent.pullArtifacts.sending': 'The source has sent some of the files.',
+  'agent.restore.receiving': 'The target has received some of the files.',
+  // Inside of a restore, on the target.
+  'agent.restore.arrived': 'All artifacts have arrived; none is checked.',
+  'agent.restore.staged': 'The stage is complete, and noted as such.',
+  'agent.restore.filled': 'The volumes are filled; the waiting handler has not been told.',
+  'agent.restore.ready': 'The handler may restore; the agent watches what it does.',
+  'agent.revoke.claimed': 'The claim is decided; what is half restored still lives.',
+  'agent.thaw.marked': 'The checkpoint is marked as over; the source is still frozen.',
+  // Inside of the end of the source.
+  'agent.endSource.fenced': 'The pod is fenced anew; its processes live, frozen.',
+  'agent.endSource.killed': 'SIGKILL is on its way to every process; all are still frozen.',
+  'agent.endSource.stopping': 'The kubelet is stopping the sandbox; the fence is down.',
+  // The runtime handler, from the container's `create` to its return.
+  'handler.waiting': 'The handler has said that it waits.',
+  'handler.ready': 'The state is ready for this handler; it has done nothing with it.',
+  'handler.attempted': 'The attempt is noted: it is this one or none.',
+  'handler.unpacked': 'The container’s files are as they were on the source.',
+  'handler.restoring': 'The real runtime is about to be called.',
+  'handler.post-restore': 'CRIU has restored everything and executed nothing; nobody holds the claim.',
+  'handler.claimed': 'The target holds the claim; nothing has executed.',
+  'handler.pre-resume': 'CRIU is about to resume the processes; `executed` is open.',
+  'handler.executed': 'The target has won `executed`; CRIU resumes the processes when its script returns.',
+  'handler.post-resume': 'The processes execute; when is not written down.',
+  'handler.restored': 'The runtime has returned; the handler has not marked the restore as completed.',
+  'handler.completed': 'All marks are made; the runtime above is not answered.',
 } as const satisfies Record<string, string>;
 
 export type FaultPoint = keyof typeof FAULT_POINTS;

@@ -69,6 +69,7 @@ action() {
     post-restore) at_post_restore ;;
     pre-resume) at_pre_resume ;;
     post-resume)
+      # fault: handler.post-resume
       date +%s%N >"$LPM_ATTEMPT/restored" && mv "$LPM_ATTEMPT/restored" "$LPM_CONTAINER/restored"
       ;;
   esac
@@ -90,6 +91,7 @@ still_wanted() {
 }
 
 at_post_restore() {
+  # fault: handler.post-restore
   : >"$LPM_ATTEMPT/held"
   while [ -e "$LPM_POD/hold" ]; do
     read_claim "$LPM_POD" "$LPM_CONTAINER"
@@ -103,13 +105,18 @@ at_post_restore() {
   sync "$LPM_POD"
   read_claim "$LPM_POD" "$LPM_CONTAINER"
   [ "$claim $claimed_by" = "committed $LPM_RESTORE_UID" ] || { echo "claim: $claim $claimed_by"; exit 1; }
+  # fault: handler.claimed
 }
 
 # After a commit a restore that failed may be repeated, and a late, forgotten one may come to life beside it: `executed`
 # is won by one attempt only, and synced before its first instruction. CRIU goes on whatever this script returns here, so
 # the loser is killed (init of its PID namespace: everything in it dies with it).
 at_pre_resume() {
-  ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" && sync "$LPM_CONTAINER" && return
+  # fault: handler.pre-resume
+  if ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" && sync "$LPM_CONTAINER"; then
+    # fault: handler.executed
+    return
+  fi
   echo "not executed: another attempt has executed, or the mark could not be written"
   kill -9 "$CRTOOLS_INIT_PID"
   # A signal takes its time. Init is a zombie only when every other process of its namespace is gone (pid_namespaces(7)), and
@@ -297,6 +304,7 @@ process $$ || die "cannot read /proc"
 start=$p_start
 printf 'pid %s\nstart %s\ncontainer %s\nbundle %s\ndeadline %s\n' $$ "$start" "$id" "$bundle" "$deadline" >"$container/.waiting.$$" &&
   mv "$container/.waiting.$$" "$container/waiting" || die "cannot write $container/waiting"
+# fault: handler.waiting
 
 while :; do
   read_claim "$pod" "$container"
@@ -317,6 +325,7 @@ while :; do
   sleep 0.02
 done
 case $restore_uid in '' | *[!0-9a-fA-F-]*) die "$what: $container/ready is damaged" ;; esac
+# fault: handler.ready
 
 # --------------------------------------------------------------------------------------------------------------- restore
 
@@ -332,6 +341,7 @@ done
 attempt=$container/attempted/$number
 stage=$container/stage
 mkdir "$attempt/work" || die "cannot write to $attempt"
+# fault: handler.attempted
 
 # failed SENTENCE: what GetPodState tells
 failed() {
@@ -379,6 +389,7 @@ if [ -e "$stage/rootfs-diff.tar" ]; then
     failed "what the source had written could not be unpacked: $(head -n 3 "$attempt/layer.log")"
 fi
 
+# fault: handler.unpacked
 # CRIU reads this file by CRIU_CONFIG_FILE, not by the annotation org.criu.config: the runtime would keep an annotation
 # for the container's life, and a later dump would call this script again. A new node has a new address, so established
 # connections can only be closed. network-lock skip: nothing that survives needs it, and no iptables is called.
@@ -400,6 +411,7 @@ set -- "$@" restore --detach --no-subreaper --bundle "${bundle:-.}" --image-path
 [ -z "$pid_file" ] || set -- "$@" --pid-file "$pid_file"
 [ -z "$no_pivot" ] || set -- "$@" --no-pivot
 
+# fault: handler.restoring
 [ ! -x /opt/lpm/bin/criu ] || PATH=/opt/lpm/bin:$PATH
 # The real runtime gets this process's own stdin, stdout and stderr: they are the container's.
 CRIU_CONFIG_FILE=$attempt/criu.conf LPM_POD=$pod LPM_CONTAINER=$container LPM_ATTEMPT=$attempt \
@@ -425,8 +437,10 @@ fi
   take_away "$id"
   failed "nothing of it has executed: the mark was another's"
 }
+# fault: handler.restored
 mkdir -p "$state/restored" && : >"$state/restored/$id" || failed "cannot write to $state/restored"
 printf 'container %s\n' "$id" >"$attempt/completed" && sync "$attempt/completed" &&
   mv "$attempt/completed" "$container/completed" && sync "$container"
+# fault: handler.completed
 rm -f "$container/waiting" "$container/failed"
 exit 0

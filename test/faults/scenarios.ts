@@ -15,10 +15,20 @@ const success: Scenario = { first: [] };
 /** The checkpoint is complete, but its call fails: everything is taken back. */
 const rollback: Scenario = { first: [['controller.checkpoint.after', 'error']] };
 
+/** The first agent dies in the middle of a checkpoint; the next one finds what it left. */
+const recovery: Scenario = { first: [['agent.checkpoint.dumped', 'kill']] };
+
 /** Undefined for places that no migration of one container comes to. */
 export function scenarioOf(point: FaultPoint): Scenario | undefined {
   if (/^agent\.commit\./.test(point)) return undefined;
-  if (/^(controller|agent)\.(revoke|thaw|deleteTarget)\b/.test(point)) return rollback;
+  if (/^(controller|agent)\.(revoke|thaw|deleteTarget)\./.test(point)) return rollback;
+  if (/^agent\.recover\./.test(point)) return recovery;
+  if (point === 'agent.checkpoint.dumping') return { ...success, more: ['kill-criu', 'kill-runtime'] };
+  if (/^handler\.(post-restore|claimed|pre-resume|executed|post-resume)$/.test(point)) {
+    return { ...success, more: ['kill-criu', 'kill-runtime'] };
+  }
+  // The first files are the description; a middle one is being sent.
+  if (/^agent\.(pullArtifacts\.sending|restore\.receiving)$/.test(point)) return { ...success, passes: [8] };
   if (/^controller\.status\./.test(point)) return { ...success, passes: [1, 2, 3, 4, 5, 6, 7, 8] };
   if (point === 'controller.barrier.after') return { ...success, passes: [1, 2, 3] };
   return success;
