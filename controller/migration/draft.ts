@@ -150,11 +150,10 @@ export class Draft {
   tidied(name: OperationName): boolean {
     const operation: Operation<unknown> = this.operations[name];
     if (operation.state === 'done') return true;
-    if (
-      operation.state === 'failed' &&
-      (operation.attempts >= TIDY_ATTEMPTS || !operation.failure.retryable)
-    ) {
-      return true;
+    if (operation.state === 'failed') {
+      const { attempts, failure } = operation;
+      // An internal error may be anything, and may be gone the next time; a refusal stays one.
+      if (attempts >= TIDY_ATTEMPTS || !(failure.retryable || failure.reason === 'Internal')) return true;
     }
     this.ensure(name);
     return false;

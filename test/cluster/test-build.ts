@@ -6,8 +6,8 @@ export const testBuild = {
   controller: [
     ...['--agent-call-seconds', '1.5'],
     ...['--agent-work-seconds', '3'],
-    ...['--agent-silence-seconds', '2'],
-    ...['--rejoin-seconds', '4'],
+    ...['--agent-silence-seconds', '1'],
+    ...['--rejoin-seconds', '1.5'],
   ],
   kubelet: ['--restart-backoff-ms', '500'],
   /** Files in /opt/lpm/etc. */

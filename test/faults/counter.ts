@@ -5,7 +5,7 @@ const file = '/data/counter.log';
 
 /**
  * Each line holds the count, a word that each start of the program draws anew, and the time since boot: two copies of one
- * process, or a second start, cannot write the same lines. SIGUSR1 would end it.
+ * process, or a second start, cannot write the same lines.
  *
  * @param mark stands in the program's command line, by which its processes are found
  */
@@ -23,7 +23,7 @@ export const counterPod = (name: string, mark: string, nodeName: string) => ({
         command: [
           '/bin/sh',
           '-c',
-          `: ${mark}; read -r start </proc/sys/kernel/random/uuid; COUNT=0
+          `: ${mark}; trap 'exit 0' TERM; read -r start </proc/sys/kernel/random/uuid; COUNT=0
 while :; do COUNT=$((COUNT + 1)); read -r up rest </proc/uptime
 echo "Count=$COUNT $start $up" >>${file}; echo "Count=$COUNT"; sleep 0.02; done`,
         ],

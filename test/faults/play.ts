@@ -19,7 +19,7 @@ import { textFrom, WrittenFiles } from './written.js';
 
 const NAMESPACE = 'default';
 /** Who hangs is let go after so long at the latest: longer than the test build waits for anybody. */
-const HANG_MS = 6000;
+const HANG_MS = 5000;
 /** A link that is healed soon carries nothing for so long. */
 const SOON_MS = 2500;
 /** A link that is healed late carries nothing until the migration has ended or is stuck, or for so long. */

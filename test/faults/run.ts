@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../../common/errors.js';
 import { clusterDown, clusterUp } from '../cluster/cluster.js';
 import { Faults } from './arm.js';
+import { agentsReady } from './ready.js';
 import { allCases, nameOf, type Case } from './cases.js';
 import { line, matrix, type Result } from './matrix.js';
 import { play, type World } from './play.js';
@@ -55,6 +56,7 @@ async function worker(dir: string, waiting: Case[], results: Result[], total: nu
     const cluster = await clusterUp({ dir, faults: true });
     const kube = cluster.client();
     const world: World = { cluster, kube, faults: new Faults(cluster), logs: `${dir}-logs` };
+    await agentsReady(cluster);
     const endSupervision = superviseController(cluster);
     let dirty = false;
     try {

@@ -40,8 +40,7 @@ export class WrittenFiles {
 
   /** What the newest file of a pod holds. */
   of(podUid: string): string {
-    this.look();
-    const file = this.#files.findLast((each) => each.podUid === podUid);
+    const file = this.#newestOf(podUid);
     return file ? contents(file.fd) : '';
   }
 
@@ -52,15 +51,19 @@ export class WrittenFiles {
    * @returns sentences about what is wrong
    */
   problems(leftPodUid: string): string[] {
-    const left = this.of(leftPodUid);
+    const own = this.#newestOf(leftPodUid);
+    // It is read last, as it is being written: what another copy wrote rightly stands in it already.
+    const others = this.#files
+      .filter((file) => file !== own)
+      .map((file) => ({ ...file, text: contents(file.fd) }));
+    const left = own ? contents(own.fd) : '';
     const found: string[] = [];
     const gap = countProblem(countsIn(left));
     if (gap) found.push(`in the file of the copy that is left ${gap}`);
     const starts = new Set(left.split('\n').map((line) => line.split(' ')[1]));
     starts.delete(undefined);
     if (starts.size > 1) found.push(`the program was started ${starts.size} times`);
-    for (const { node, podUid, fd } of this.#files) {
-      const text = contents(fd);
+    for (const { node, podUid, text } of others) {
       if (left.startsWith(text)) continue;
       const more = text.split('\n').filter((line) => line && !left.includes(line));
       found.push(
@@ -68,6 +71,11 @@ export class WrittenFiles {
       );
     }
     return found;
+  }
+
+  #newestOf(podUid: string): Written | undefined {
+    this.look();
+    return this.#files.findLast((each) => each.podUid === podUid);
   }
 
   close(): void {
