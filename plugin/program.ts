@@ -7,6 +7,7 @@ import { EXIT, type ExitCode } from './exit-code.js';
 import { commonFlags, kubeFlags, normalizeVerbosity } from './flags.js';
 import { Invocation, version } from './invocation.js';
 import { listCommand } from './list/command.js';
+import { logsCommand } from './logs/command.js';
 import { migrateCommand } from './migrate/command.js';
 import { resolveCommand } from './resolve/command.js';
 import { statusCommand } from './status/command.js';
@@ -19,6 +20,7 @@ const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> =
     migrateCommand,
     statusCommand,
     listCommand('migrations'),
+    logsCommand,
     cancelCommand,
     resolveCommand,
     versionCommand,

@@ -7,6 +7,10 @@ export const API_VERSION = `${GROUP}/${VERSION}`;
 /** Namespace in which controller and agents run. */
 export const SYSTEM_NAMESPACE = 'live-pod-migration-controller-system';
 
+/** Labels of their pods, as selectors. */
+export const CONTROLLER_LABEL = 'control-plane=controller-manager';
+export const AGENT_LABEL = 'app=checkpoint-agent';
+
 /** Port of the agents' gRPC service on each node (hostPort). */
 export const AGENT_PORT = 50051;
 

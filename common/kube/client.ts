@@ -139,6 +139,25 @@ export class KubeClient {
     }
   }
 
+  /** The lines of an answer as they come: of a log. Ends with the answer, or when it is aborted. */
+  async *readLines(path: string, query: Query, signal: AbortSignal): AsyncGenerator<string> {
+    try {
+      const response = await this.#send('GET', path, { query, signal });
+      try {
+        if (response.statusCode !== 200 && response.statusCode !== 204) {
+          throw ApiError.fromResponse(response.statusCode ?? 500, await readAll(response));
+        }
+        yield* lines(response);
+      } finally {
+        response.destroy();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError) throw error;
+      throw unreachable(this.server, error);
+    }
+  }
+
   /** Closes idle connections. */
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
