@@ -15,6 +15,9 @@ export const MIGRATION_RESOURCE = `podmigration.${GROUP}`;
 
 const RUNS_ON = /\bruns on\b.* as before|\bruns on as before\b/;
 
+/** Reasons behind which there is a log of CRIU. */
+const FROM_CRIU = /^Criu(?:Dump|Restore)Failed$/;
+
 interface Report {
   invocation: Invocation;
   terminal: Terminal;
@@ -53,6 +56,9 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       );
       terminal.err([red(first), ...others].join('\n'));
       terminal.err(`More with: ${again()}`);
+      if (FROM_CRIU.test(outcome.object.status?.reason ?? '')) {
+        terminal.err(`CRIU's own log: ${invocation.again(`${invocation.program} logs ${name}`)}`);
+      }
       return EXIT.failed;
     }
     case 'deleted':

@@ -95,12 +95,13 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
     const { metadata } = await onlyMigration();
     assert.equal(code, 1);
     assert.equal(stdout, '');
-    assert.deepEqual(stderr.trimEnd().split('\n').slice(-5), [
+    assert.deepEqual(stderr.trimEnd().split('\n').slice(-6), [
       `error: The migration ${metadata.name} of pod default/counter failed: CRIU could not dump process 17 of container app on k8s-worker (simulated).`,
       'Reason: CriuDumpFailed',
       'Next: Look at dump.log on k8s-worker.',
       'The pod default/counter runs on, on node k8s-worker, as before.',
       `More with: kubectl migrate status ${metadata.name}`,
+      `CRIU's own log: kubectl migrate logs ${metadata.name}`,
     ]);
   });
 
