@@ -77,13 +77,13 @@ export function observePod(state: StateDir, podUid: string): TargetContainer[] {
   return names.filter(isLabel).map((name) => observeContainer(state, podUid, name));
 }
 
-/** Written by CRIU's post-resume script: nanoseconds since 1970. */
+/** Written by CRIU's post-resume script: nanoseconds since 1970. It counts for nothing without the mark `executed`. */
 function readRestoredAt(folder: string): Date | undefined {
+  if (readExecuted(folder).by !== 'target') return undefined;
   const text = readText(join(folder, 'restored')).trim();
   if (/^\d+$/.test(text)) return new Date(Number(BigInt(text) / 1_000_000n));
   // The script may have been killed in between; then the mark `executed`, made just before, is the best that is known.
   try {
-    if (readExecuted(folder).by !== 'target') return undefined;
     const { mtime } = statSync(join(folder, 'executed'));
     const settled = existsSync(join(folder, 'completed')) || Date.now() - mtime.getTime() > 2000;
     return settled ? mtime : undefined;

@@ -8,7 +8,7 @@
 # CRIU calls this same script as its action script (CRTOOLS_SCRIPT_ACTION is set then): at post-restore, when everything is
 # restored and nothing has executed, it makes the claim; at pre-resume it makes the mark `executed`.
 #
-# POSIX shell, no other program of ours: needs cat, date, grep, ln, mkdir, mv, rm, sed, sha256sum, sleep, sync, tar (GNU), tr,
+# POSIX shell, no other program of ours: needs cat, date, grep, ln, mkdir, mv, readlink, rm, sed, sha256sum, sleep, sync, tar (GNU), tr,
 # xargs.
 # Settings lie beside it in ../etc, one value a file: runtime (path of the real one), state-dir, wait-seconds.
 set -u
@@ -70,6 +70,8 @@ action() {
     pre-resume) at_pre_resume ;;
     post-resume)
       # fault: handler.post-resume
+      # The script before this one may have been killed, and CRIU has resumed the processes all the same.
+      [ "$LPM_CONTAINER/executed" -ef "$LPM_ATTEMPT/executed" ] || at_pre_resume
       date +%s%N >"$LPM_ATTEMPT/restored" && mv "$LPM_ATTEMPT/restored" "$LPM_CONTAINER/restored"
       ;;
   esac
@@ -191,8 +193,13 @@ esac
 setting state-dir /var/lib/lpm
 state=$value
 
-# take_away ID: removes a container with all its processes
+# take_away ID: removes a container with all its processes. What CRIU has restored goes first: CRIU holds it stopped by
+# ptrace, and would let it go by dying before it (ptrace(2): a tracer that dies detaches).
 take_away() {
+  for found in $(grep -lE "[/:-]$1(\.scope)?\$" /proc/[0-9]*/cgroup 2>/dev/null); do
+    found=${found%/cgroup}
+    [ "$(readlink "$found/ns/pid")" = "$(readlink "/proc/$$/ns/pid")" ] || kill -9 "${found#/proc/}" 2>/dev/null
+  done
   "$real" ${root:+--root "$root"} delete --force "$1" >/dev/null 2>&1 </dev/null
 }
 

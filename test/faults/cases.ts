@@ -10,6 +10,8 @@ export interface PointCase {
   first: readonly (readonly [FaultPoint, FaultKind])[];
   point: FaultPoint;
   pass: number;
+  /** The only copy is crashed by it; it may be started from its image. */
+  crash: boolean;
 }
 
 /** A link carries nothing any more from a moment on. */
@@ -39,6 +41,7 @@ export function pointCases(): PointCase[] {
         first: scenario.first,
         point,
         pass,
+        crash: scenario.crashes?.includes(column) ?? false,
       })),
     );
   });

@@ -55,6 +55,7 @@ export async function play(world: World, one: Case): Promise<Outcome> {
   try {
     ended = await it.run();
     problems.push(...(await it.problems()));
+    if (it.startedAgain) ended += ', crashed by its runtime, started from its image';
   } catch (error) {
     problems.push(messageOf(error));
   }
@@ -65,6 +66,8 @@ export async function play(world: World, one: Case): Promise<Outcome> {
 }
 
 class Play {
+  /** The copy that is left was crashed from below and started anew by the kubelet. */
+  startedAgain = false;
   readonly #written: WrittenFiles;
   readonly #watch: CopyWatch;
   readonly #logs: { name: string; path: string; from: number }[];
@@ -193,7 +196,9 @@ class Play {
       await until('it counts on', () => countsIn(this.#written.of(uid)).length > before + 2, {
         timeoutMs: 5000,
       }).catch((error: unknown) => found.push(messageOf(error)));
-      found.push(...this.#written.problems(uid));
+      const { problems, starts } = this.#written.compare(uid, !isLinkCase(this.one) && this.one.crash);
+      found.push(...problems);
+      this.startedAgain = starts > 1;
       const log = await kube.text('GET', `${kube.pods.path(NAMESPACE, left.metadata.name)}/log`);
       const gap = countProblem(countsIn(log));
       if (gap) found.push(`in the log ${gap}`);

@@ -9,6 +9,11 @@ export interface Scenario {
   passes?: readonly number[];
   /** Kinds beside kill, hang and error. */
   more?: readonly FaultKind[];
+  /**
+   * Kinds that take the only copy away from below when it executes already: its own runtime dies under it. The kubelet starts
+   * the container anew from its image, as after any crash; nothing can be done about that (agent/PROTOCOL.md).
+   */
+  crashes?: readonly FaultKind[];
 }
 
 const success: Scenario = { first: [] };
@@ -24,9 +29,12 @@ export function scenarioOf(point: FaultPoint): Scenario | undefined {
   if (/^(controller|agent)\.(revoke|thaw|deleteTarget)\./.test(point)) return rollback;
   if (/^agent\.recover\./.test(point)) return recovery;
   if (point === 'agent.checkpoint.dumping') return { ...success, more: ['kill-criu', 'kill-runtime'] };
-  if (/^handler\.(post-restore|claimed|pre-resume|executed|post-resume)$/.test(point)) {
+  if (/^handler\.(post-restore|claimed)$/.test(point))
     return { ...success, more: ['kill-criu', 'kill-runtime'] };
+  if (/^handler\.(pre-resume|executed|post-resume)$/.test(point)) {
+    return { ...success, more: ['kill-criu', 'kill-runtime'], crashes: ['kill-criu', 'kill-runtime'] };
   }
+  if (/^handler\.(restored|completed)$/.test(point)) return { ...success, crashes: ['kill', 'error'] };
   // The first files are the description; a middle one is being sent.
   if (/^agent\.(pullArtifacts\.sending|restore\.receiving)$/.test(point)) return { ...success, passes: [8] };
   if (/^controller\.status\./.test(point)) return { ...success, passes: [1, 2, 3, 4, 5, 6, 7, 8] };

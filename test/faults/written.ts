@@ -48,9 +48,9 @@ export class WrittenFiles {
    * Compares all that was written with the file of the copy that is left. A copy that has executed one instruction too much
    * has written a line that this one does not hold.
    *
-   * @returns sentences about what is wrong
+   * @returns sentences about what is wrong, and how often the program of the copy that is left was started
    */
-  problems(leftPodUid: string): string[] {
+  compare(leftPodUid: string, mayStartAgain: boolean): { problems: string[]; starts: number } {
     const own = this.#newestOf(leftPodUid);
     // It is read last, as it is being written: what another copy wrote rightly stands in it already.
     const others = this.#files
@@ -58,11 +58,16 @@ export class WrittenFiles {
       .map((file) => ({ ...file, text: contents(file.fd) }));
     const left = own ? contents(own.fd) : '';
     const found: string[] = [];
-    const gap = countProblem(countsIn(left));
-    if (gap) found.push(`in the file of the copy that is left ${gap}`);
-    const starts = new Set(left.split('\n').map((line) => line.split(' ')[1]));
-    starts.delete(undefined);
-    if (starts.size > 1) found.push(`the program was started ${starts.size} times`);
+    const starts = new Map<string, number[]>();
+    for (const line of left.split('\n').filter(Boolean)) {
+      const start = line.split(' ')[1] ?? '';
+      starts.set(start, [...(starts.get(start) ?? []), ...countsIn(line)]);
+    }
+    for (const counts of starts.values()) {
+      const gap = countProblem(counts);
+      if (gap) found.push(`in the file of the copy that is left ${gap}`);
+    }
+    if (starts.size > 1 && !mayStartAgain) found.push(`the program was started ${starts.size} times`);
     for (const { node, podUid, text } of others) {
       if (left.startsWith(text)) continue;
       const more = text.split('\n').filter((line) => line && !left.includes(line));
@@ -70,7 +75,7 @@ export class WrittenFiles {
         `pod ${podUid} on ${node} wrote what the copy that is left has not (${more.length} lines, ${more[0] ?? ''} …)`,
       );
     }
-    return found;
+    return { problems: found, starts: starts.size };
   }
 
   #newestOf(podUid: string): Written | undefined {
