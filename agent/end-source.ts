@@ -69,7 +69,10 @@ function fence(cgroup: FreezerCgroup): void {
   }
 }
 
-/** Kills every process of the pod's containers (not the sandbox's own), frozen ones by thawing just until they are gone. */
+/**
+ * Kills every process of the pod's containers (not the sandbox's own). On cgroup v1 frozen ones are thawed for it, just until
+ * they are gone.
+ */
 async function endContainers(context: Context, pod: CheckedPod, podCgroup: FreezerCgroup): Promise<number> {
   const containers = await containerCgroups(context, pod.uid, podCgroup);
   const doomed = containers.flatMap(({ cgroup }) => processesBelow(cgroup.dir));
@@ -83,7 +86,9 @@ async function endContainers(context: Context, pod: CheckedPod, podCgroup: Freez
   const killed = new Set(doomed.filter(killNow));
   FAULT: await faultPoint('agent.endSource.killed');
   const end = performance.now() + DYING_LIMIT_MS;
-  thawAll([podCgroup, ...containers.map(({ cgroup }) => cgroup)]);
+  // On cgroup v2 SIGKILL ends frozen processes too, so the fence stays up: what the runtime is only about to start there, and
+  // has not listed yet, would run otherwise.
+  if (podCgroup.version === 1) thawAll([podCgroup, ...containers.map(({ cgroup }) => cgroup)]);
   try {
     for (;;) {
       const left = livingIn(containers);

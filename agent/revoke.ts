@@ -13,6 +13,8 @@ import { observePod, type WaitingHandler } from './target.js';
 
 /** The handler looks at the claim every 20 ms and ends by itself then; a restore that is under way is not waited for. */
 const PATIENCE_MS = 150;
+/** Between two rounds of killing: what the handler runs to tell the failure (date, sed) would be hit by the next one. */
+const KILL_AGAIN_MS = 1000;
 const KILL_LIMIT_MS = 10_000;
 
 /**
@@ -27,7 +29,7 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
   FAULT: await faultPoint('agent.revoke.claimed');
   if (state.claim !== Claim.CLAIM_REVOKED) return state;
   const end = performance.now() + KILL_LIMIT_MS;
-  const patience = performance.now() + PATIENCE_MS;
+  let killAt = performance.now() + PATIENCE_MS;
   const handlers = (): WaitingHandler[] =>
     observePod(context.state, podUid)
       .map(({ handler }) => handler)
@@ -38,7 +40,10 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
         hint: 'It will never execute, but look at the node.',
       });
     }
-    if (performance.now() > patience) left.forEach((handler) => endRestore(context, handler));
+    if (performance.now() > killAt) {
+      left.forEach((handler) => endRestore(context, handler));
+      killAt = performance.now() + KILL_AGAIN_MS;
+    }
     await delay(10);
   }
   await endLeftovers(context, podUid, end);
