@@ -101,8 +101,6 @@ export interface TestPod {
   /** emptyDir volumes: name → path in the container. They lie where the kubelet puts them. */
   emptyDirs?: Readonly<Record<string, string>>;
   runAsUser?: number;
-  /** The pod's cgroup; by default as the kubelet names it with the cgroupfs driver. */
-  cgroupParent?: string;
 }
 
 /** What distinguishes a further container of a pod from its first one. */
@@ -169,7 +167,7 @@ export async function runPod(
     labels: podLabels,
     annotations: { ...pod.annotations },
     linux: {
-      cgroupParent: pod.cgroupParent ?? `/kubepods/besteffort/pod${uid}`,
+      cgroupParent: `/kubepods/besteffort/pod${uid}`,
       securityContext: { namespaceOptions },
     },
   });

@@ -194,7 +194,8 @@ async function endNode(dir: string): Promise<void> {
   rmSync(join(dir, 'init.pid'), { force: true });
 }
 
-function writeConfiguration(
+/** A node's files that depend on what it is; `upper` is the root of what is written, or a layer above it. */
+export function writeConfiguration(
   upper: string,
   config: NodeConfig,
   services: Readonly<Record<string, readonly string[]>>,
