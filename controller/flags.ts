@@ -3,6 +3,8 @@ import yargs from 'yargs';
 import { AGENT_PORT, SYSTEM_NAMESPACE } from '../common/api/names.js';
 import { DEFAULT_TIMEOUTS } from './agents/agent.js';
 import { REJOIN_MS } from './migration/frozen.js';
+import { parseDuration } from '../common/duration.js';
+import type { ElectionTimes } from './leader/election.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
 export interface Flags {
@@ -13,12 +15,53 @@ export interface Flags {
   healthListen: string;
   workers: number;
   logLevel: LogLevel;
-  leaderElection: boolean;
+  leaderElect: boolean;
+  /** As they were given; electionTimes() reads them. */
+  leaderElectLeaseDuration: string;
+  leaderElectRenewDeadline: string;
+  leaderElectRetryPeriod: string;
+  leaderElectResourceName: string;
   apiWaitSeconds: number;
   agentCallSeconds: number;
   agentWorkSeconds: number;
   agentSilenceSeconds: number;
   rejoinSeconds: number;
+}
+
+/**
+ * Throws Error with a sentence when the times do not fit together. The names, the values and the rules are
+ * kube-controller-manager's.
+ */
+export function electionTimes(flags: {
+  leaderElectLeaseDuration: string;
+  leaderElectRenewDeadline: string;
+  leaderElectRetryPeriod: string;
+}): ElectionTimes {
+  const leaseDurationMs = milliseconds('lease-duration', flags.leaderElectLeaseDuration);
+  const renewDeadlineMs = milliseconds('renew-deadline', flags.leaderElectRenewDeadline);
+  const retryPeriodMs = milliseconds('retry-period', flags.leaderElectRetryPeriod);
+  if (leaseDurationMs % 1000 !== 0) {
+    throw new Error(
+      '--leader-elect-lease-duration must be in whole seconds: the Lease has no room for less.',
+    );
+  }
+  if (renewDeadlineMs >= leaseDurationMs) {
+    throw new Error(
+      '--leader-elect-renew-deadline must be shorter than --leader-elect-lease-duration: who leads must have given up when the next one begins.',
+    );
+  }
+  if (retryPeriodMs * 1.2 >= renewDeadlineMs) {
+    throw new Error(
+      '--leader-elect-renew-deadline must be longer than 1.2 times --leader-elect-retry-period: there must be time for a second attempt.',
+    );
+  }
+  return { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
+}
+
+function milliseconds(name: string, text: string): number {
+  const ms = parseDuration(text);
+  if (!ms) throw new Error(`--leader-elect-${name} ${text} is not a duration such as 15s or 1m30s.`);
+  return ms;
 }
 
 /** Reads the arguments; ends the process after --help, --version or a mistake. */
@@ -54,10 +97,30 @@ export function parseFlags(args: string[], version: string): Flags {
         describe: 'Objects of each kind that are worked on at the same time',
       },
       'log-level': { choices: LOG_LEVELS, default: 'info' as LogLevel, describe: 'Least level of log lines' },
-      'leader-election': {
+      'leader-elect': {
         type: 'boolean',
-        default: false,
-        describe: 'Let only one of several replicas work (not built yet: run one replica)',
+        default: true,
+        describe: 'Let only one of several replicas act, agreed by a Lease; the others stand by',
+      },
+      'leader-elect-lease-duration': {
+        type: 'string',
+        default: '15s',
+        describe: 'A replica that stands by takes over when the Lease was not renewed for so long',
+      },
+      'leader-elect-renew-deadline': {
+        type: 'string',
+        default: '10s',
+        describe: 'The replica that acts stops and exits when it could not renew for so long',
+      },
+      'leader-elect-retry-period': {
+        type: 'string',
+        default: '2s',
+        describe: 'Time between two attempts to take or renew the Lease',
+      },
+      'leader-elect-resource-name': {
+        type: 'string',
+        default: 'lpm-controller',
+        describe: 'Name of the Lease, in the namespace given with --namespace',
       },
     })
     .options({
@@ -101,6 +164,7 @@ export function parseFlags(args: string[], version: string): Flags {
       ] as const) {
         if (!(flags[name] > 0)) throw new Error(`--${name} must be a number above 0.`);
       }
+      electionTimes(flags as unknown as Flags);
       return true;
     })
     .strict()

@@ -1,12 +1,16 @@
-/** The controller: a Deployment of one replica. Owns every decision; touches no node. */
+/** The controller: a Deployment whose replicas agree on one that acts. Owns every decision; touches no node. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { LpmError, messageOf } from '../common/errors.js';
 import { ApiError, ApiUnreachable } from '../common/kube/api-error.js';
 import { backoffMs, pause } from '../common/kube/backoff.js';
 import { KubeClient } from '../common/kube/client.js';
 import { loadProgramConfig } from '../common/kube/config.js';
 import { agentCredentials } from './agents/pool.js';
-import { parseFlags } from './flags.js';
+import { electionTimes, parseFlags } from './flags.js';
 import { serveHealth } from './health.js';
+import { LeaderElector } from './leader/elector.js';
+import { soleLeader } from './leader/leadership.js';
 import { Log } from './log.js';
 import { requireCrds, runController } from './run.js';
 
@@ -33,14 +37,28 @@ async function reachable(log: Log, waitSeconds: number, ask: () => Promise<void>
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2), version);
   const log = new Log(flags.logLevel);
-  if (flags.leaderElection) {
-    throw new LpmError('NotSupportedYet', 'Leader election is not built yet.', {
-      hint: 'Run one replica, without --leader-election.',
-    });
-  }
-  const client = new KubeClient(loadProgramConfig(flags.kubeconfig), {
+  const config = loadProgramConfig(flags.kubeconfig);
+  const times = electionTimes(flags);
+  const electionClient = new KubeClient(config, {
+    userAgent: `lpm-controller/${version} (leader election)`,
+    // A renewal that is lost can be sent a second time before the time is over.
+    timeoutMs: times.renewDeadlineMs / 2,
+  });
+  const elector = flags.leaderElect
+    ? new LeaderElector({
+        client: electionClient,
+        namespace: flags.namespace,
+        name: flags.leaderElectResourceName,
+        identity: `${hostname()}_${randomUUID()}`,
+        times,
+        log,
+      })
+    : undefined;
+  const leadership = elector ?? soleLeader();
+  const client = new KubeClient(config, {
     userAgent: `lpm-controller/${version}`,
     timeoutMs: REQUEST_TIMEOUT_MS,
+    beforeWrite: () => leadership.assertLeader(),
   });
   const agentTls = await agentCredentials(flags.tlsDir);
   await reachable(log, flags.apiWaitSeconds, () => requireCrds(client));
@@ -56,7 +74,10 @@ async function main(): Promise<void> {
       silenceMs: flags.agentSilenceSeconds * 1000,
     },
     rejoinMs: flags.rejoinSeconds * 1000,
+    leadership,
   });
+  // Not one thing more is done, not even tidying up: the next leader may have begun. The kubelet starts us again.
+  leadership.lost.addEventListener('abort', () => fail(leadership.lost.reason));
   const health = flags.healthListen
     ? await serveHealth(flags.healthListen, {
         ready: () => controller.ready,
@@ -65,24 +86,31 @@ async function main(): Promise<void> {
     : undefined;
   log.info(`Controller ${version} follows ${client.server}.`, { namespace: flags.namespace });
 
+  /** Everything that is under way is let go before the next leader is let in. */
+  const stopped = async () => {
+    await controller.stop();
+    health?.close();
+    client.close();
+    await elector?.release();
+  };
   const stop = (signal: string) => {
     log.info(`Stopping on ${signal}; what the agents do goes on and is taken up by the next controller.`);
     // What cannot be written within this time is found again by the next controller.
     setTimeout(() => process.exit(0), 5000).unref();
-    void controller.stop().finally(() => {
-      health?.close();
-      client.close();
-      process.exit(0);
-    });
+    void stopped().finally(() => process.exit(0));
   };
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
+  // Rejects when it cannot take part at all; else it goes on until the end.
+  await elector?.run();
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown): never {
   // One sentence and the next step; a stack would help nobody here.
   const hint = error instanceof LpmError ? error.hint : '';
   const known = error instanceof LpmError || error instanceof ApiError || error instanceof ApiUnreachable;
   process.stderr.write(`${known ? '' : 'Unexpected: '}${messageOf(error)}${hint ? ` ${hint}` : ''}\n`);
   process.exit(1);
-});
+}
+
+main().catch(fail);

@@ -13,6 +13,7 @@ import { ContentReconciler, refOf } from './checkpoint/contents.js';
 import { CheckpointObjects } from './checkpoint/objects.js';
 import { CheckpointReconciler } from './checkpoint/reconcile.js';
 import { EventRecorder } from './events.js';
+import { soleLeader, type Leadership } from './leader/leadership.js';
 import type { Log } from './log.js';
 import { Metrics } from './metrics.js';
 import { REJOIN_MS } from './migration/frozen.js';
@@ -30,13 +31,17 @@ export interface ControllerOptions {
   agentTimeouts?: AgentTimeouts;
   /** How long a lost call is taken up again while the source is frozen. */
   rejoinMs?: number;
+  /** Whether this process may act; until then it only fills its caches. Default: it is the only one. */
+  leadership?: Leadership;
 }
 
 export interface Controller {
   /** True when every cache has its first list. */
   readonly ready: boolean;
   readonly metrics: Metrics;
-  /** Resolves when the caches are filled and the queues run. */
+  /** Resolves when the caches are filled. */
+  synced: Promise<void>;
+  /** Resolves when the queues run: the caches are filled and this process may act. */
   started: Promise<void>;
   /** Stops taking work and waits for the writes that are under way. What agents do goes on without us. */
   stop(): Promise<void>;
@@ -55,11 +60,12 @@ export async function requireCrds(client: KubeClient): Promise<void> {
 }
 
 export function runController(options: ControllerOptions): Controller {
-  const { client, log, workers } = options;
+  const { client, log, workers, leadership = soleLeader() } = options;
   const metrics = new Metrics();
   const agents = new AgentPool({
     tls: options.agentTls,
     port: options.agentPort,
+    assertMayCall: () => leadership.assertLeader(),
     ...(options.agentTimeouts ? { timeouts: options.agentTimeouts } : {}),
   });
   const events = new EventRecorder(client.events, hostname(), (error) =>
@@ -150,12 +156,22 @@ export function runController(options: ControllerOptions): Controller {
   const containerContents = new ContentReconciler(parts, 'ContainerCheckpointContent');
   metrics.gauge('lpm_migrations_active', 'Migrations that are going on.', () => migrations.active);
 
+  metrics.gauge('lpm_leader', 'Whether this replica acts (1) or stands by (0).', () =>
+    leadership.isLeader ? 1 : 0,
+  );
+
   for (const cache of allCaches(caches)) cache.start();
   let stopped = false;
-  const started = Promise.all(allCaches(caches).map((cache) => cache.synced())).then(() => {
+  const synced = Promise.all(allCaches(caches).map((cache) => cache.synced())).then(() => {});
+  const started = Promise.all([synced, leadership.acquired]).then(() => {
     if (stopped) return;
     for (const one of Object.values(queues)) one.start();
     log.info('The controller works.', { migrations: caches.migrations.list().length });
+  });
+  leadership.lost.addEventListener('abort', () => {
+    stopped = true;
+    for (const one of Object.values(queues)) void one.stop();
+    agents.close();
   });
 
   return {
@@ -163,6 +179,7 @@ export function runController(options: ControllerOptions): Controller {
       return allCaches(caches).every((cache) => cache.hasSynced);
     },
     metrics,
+    synced,
     started,
     async stop() {
       stopped = true;

@@ -1,6 +1,6 @@
 /** Flags that all commands share, named as kubectl names them. */
 import type { Options } from 'yargs';
-import { parseDuration } from './text/duration.js';
+import { parseDuration } from '../common/duration.js';
 import { UsageError } from './cli-error.js';
 
 /** A flag for yargs, with the word for its value in the help. */

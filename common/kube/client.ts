@@ -16,6 +16,7 @@ import {
   type PodCheckpointContent,
   type PodMigration,
 } from '../api/schema.js';
+import { LpmError } from '../errors.js';
 import { ApiError, ApiUnreachable, unreachable } from './api-error.js';
 import type {
   ConfigMap,
@@ -36,6 +37,8 @@ export interface KubeClientOptions {
   timeoutMs?: number;
   /** Impersonation (--as, --as-group). */
   impersonate?: { user?: string; groups?: string[] };
+  /** Called right before a request that changes something is sent; what it throws is thrown instead of sending. */
+  beforeWrite?: () => void;
 }
 
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -94,7 +97,7 @@ export class KubeClient {
       if ((response.statusCode ?? 500) >= 400) throw ApiError.fromResponse(response.statusCode ?? 500, text);
       return text;
     } catch (error) {
-      if (error instanceof ApiError) throw error;
+      if (error instanceof ApiError || error instanceof LpmError) throw error;
       if (options.signal?.aborted) throw options.signal.reason;
       if (timeout.aborted) {
         throw new ApiUnreachable(`${this.server} did not answer within ${timeoutMs / 1000} s.`, error);
@@ -231,6 +234,7 @@ export class KubeClient {
             'Content-Length': String(Buffer.byteLength(body)),
           }),
     };
+    if (method !== 'GET') this.options.beforeWrite?.();
     const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
     return new Promise((resolve, reject) => {
       const request = send(url, { ...http, signal: options.signal }, resolve);

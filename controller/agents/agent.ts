@@ -48,6 +48,16 @@ interface StreamMessage<Result> {
 
 const methods = AgentServiceService;
 
+/** Whether this process may ask agents for anything, and the calls that are under way. */
+export interface CallGate {
+  /** Called before each call; what it throws fails the call. */
+  assertOpen(): void;
+  /** Calls that are under way, to be cancelled together. */
+  readonly calls: Set<{ cancel(): void }>;
+}
+
+export const openGate = (): CallGate => ({ assertOpen: () => {}, calls: new Set() });
+
 export class Agent {
   constructor(
     readonly node: string,
@@ -55,6 +65,7 @@ export class Agent {
     readonly address: string,
     private readonly client: Client,
     private readonly timeouts: AgentTimeouts = DEFAULT_TIMEOUTS,
+    private readonly gate: CallGate = openGate(),
   ) {}
 
   getNodeInfo(): Promise<GetNodeInfoResponse> {
@@ -128,7 +139,8 @@ export class Agent {
     deadlineMs = this.timeouts.callMs,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
-      this.client.makeUnaryRequest(
+      this.gate.assertOpen();
+      const call = this.client.makeUnaryRequest(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
@@ -136,10 +148,12 @@ export class Agent {
         new Metadata(),
         { deadline: Date.now() + deadlineMs },
         (error: ServiceError | null, response?: Response) => {
+          this.gate.calls.delete(call);
           if (error) reject(fromServiceError(error, this.node, this.address));
           else resolve(response as Response);
         },
       );
+      this.gate.calls.add(call);
     });
   }
 
@@ -149,6 +163,7 @@ export class Agent {
     onProgress: (progress: Progress) => void,
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
+      this.gate.assertOpen();
       const call = this.client.makeServerStreamRequest(
         method.path,
         method.requestSerialize,
@@ -156,6 +171,7 @@ export class Agent {
         request,
         new Metadata(),
       );
+      this.gate.calls.add(call);
       let result: Result | undefined;
       const silence = setTimeout(() => call.cancel(), this.timeouts.silenceMs);
       call.on('data', ({ event }: StreamMessage<Result>) => {
@@ -166,10 +182,12 @@ export class Agent {
       });
       call.on('error', (error: ServiceError) => {
         clearTimeout(silence);
+        this.gate.calls.delete(call);
         reject(fromServiceError(error, this.node, this.address));
       });
       call.on('end', () => {
         clearTimeout(silence);
+        this.gate.calls.delete(call);
         if (result !== undefined) return;
         reject(
           new LpmError('AgentNotReachable', `The agent on node ${this.node} ended a call without a result.`),

@@ -6,12 +6,14 @@ import { createSecureContext } from 'node:tls';
 import { agentDnsName } from '../../common/api/names.js';
 import { LpmError, messageOf } from '../../common/errors.js';
 import type { Node } from '../../common/kube/types.js';
-import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts } from './agent.js';
+import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts, type CallGate } from './agent.js';
 
 export interface AgentPoolOptions {
   tls: ChannelCredentials;
   port: number;
   timeouts?: AgentTimeouts;
+  /** Called before each call; what it throws fails the call. */
+  assertMayCall?: () => void;
 }
 
 /** Reads tls.crt, tls.key and ca.crt of a folder (the keys of a kubernetes.io/tls Secret). */
@@ -33,7 +35,11 @@ export async function agentCredentials(dir: string): Promise<ChannelCredentials>
 export class AgentPool {
   readonly #agents = new Map<string, { agent: Agent; client: Client }>();
 
-  constructor(private readonly options: AgentPoolOptions) {}
+  readonly #gate: CallGate;
+
+  constructor(private readonly options: AgentPoolOptions) {
+    this.#gate = { assertOpen: options.assertMayCall ?? (() => {}), calls: new Set() };
+  }
 
   /**
    * The agent of a node. `node` is the node object when it is known; without it the last known address serves: a node
@@ -70,12 +76,14 @@ export class AgentPool {
       // Channels with the same options share connections across pools otherwise; a closed pool must be closed.
       'grpc.use_local_subchannel_pool': 1,
     });
-    const agent = new Agent(name, address, client, this.options.timeouts ?? DEFAULT_TIMEOUTS);
+    const agent = new Agent(name, address, client, this.options.timeouts ?? DEFAULT_TIMEOUTS, this.#gate);
     this.#agents.set(name, { agent, client });
     return agent;
   }
 
+  /** Cancels what is under way and closes the connections. What agents do of long work goes on without us. */
   close(): void {
+    for (const call of this.#gate.calls) call.cancel();
     for (const { client } of this.#agents.values()) client.close();
     this.#agents.clear();
   }

@@ -1,20 +1,4 @@
-/** Durations as people type and read them. All numbers are milliseconds. */
-
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/**
- * Reads a duration in kubectl's form (Go's time.ParseDuration: `1h30m`, `90s`, `1.5m`), or plain seconds. Undefined if it
- * is not one.
- */
-export function parseDuration(text: string): number | undefined {
-  if (/^\d+$/.test(text)) return Number(text) * 1000;
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
-    total += Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
-  }
-  return Number.isFinite(total) ? total : undefined;
-}
+/** Durations as people read them. All numbers are milliseconds. */
 
 /** For a column that counts up: `0.4s`, `12.3s`, `1m05s`, `2h03m`. */
 export function stopwatch(ms: number): string {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { share, size } from './bytes.js';
-import { age, amountOfTime, parseDuration, stopwatch } from './duration.js';
+import { parseDuration } from '../../common/duration.js';
+import { age, amountOfTime, stopwatch } from './duration.js';
 import { distance, either, near } from './suggest.js';
 import { table } from './table.js';
 

@@ -1,17 +1,13 @@
 /** The controller as a program: what it says and how it ends when it cannot work, and its health endpoints. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { startTestApiServer, kubeconfigText } from '../cluster/apiserver/testing.js';
 import { createCa, issueCertificate } from '../cluster/pki.js';
-import { eventually } from './rig.js';
+import { ControllerProcess, freePort } from './program.js';
 
-const main = fileURLToPath(new URL('../../controller/main.ts', import.meta.url));
 let folder: string;
 
 before(async () => {
@@ -24,36 +20,14 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-function start(...args: string[]): {
-  child: ChildProcess;
-  stderr: () => string;
-  ended: Promise<number | null>;
-} {
-  const { KUBERNETES_SERVICE_HOST: _, ...env } = process.env;
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
-    env,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let text = '';
-  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { child, stderr: () => text, ended };
-}
-
 async function expectFailure(message: RegExp, ...args: string[]): Promise<void> {
-  const { stderr, ended } = start(...args);
-  assert.equal(await ended, 1);
-  assert.match(stderr(), message);
-  assert.equal(stderr().trim().split('\n').length, 1, stderr());
-  assert.doesNotMatch(stderr(), /\n\s+at /);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const program = new ControllerProcess(args);
+  assert.equal(await program.ended, 1);
+  const lines = program.stderr.trim().split('\n');
+  // What was logged before is JSON.
+  const last = lines.filter((line) => !line.startsWith('{'));
+  assert.match(last.join('\n'), message);
+  assert.equal(last.length, 1, program.stderr);
 }
 
 test('what keeps it from working is one sentence with the next step, without a stack', async () => {
@@ -93,23 +67,36 @@ test('what keeps it from working is one sentence with the next step, without a s
 test('it tells its health, and SIGTERM ends it', async () => {
   const api = await startTestApiServer();
   const port = await freePort();
-  const { child, stderr, ended } = start(
-    `--kubeconfig=${api.kubeconfig}`,
-    `--tls-dir=${folder}`,
-    `--health-listen=127.0.0.1:${port}`,
-    '--no-leader-election',
+  const program = new ControllerProcess(
+    [`--kubeconfig=${api.kubeconfig}`, `--tls-dir=${folder}`, '--no-leader-elect'],
+    port,
   );
   try {
-    const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
-    await eventually('it is ready', async () => ((await get('/readyz'))?.status === 200 ? true : undefined));
-    assert.equal((await get('/healthz'))?.status, 200);
-    assert.match((await (await get('/metrics'))?.text()) ?? '', /^lpm_migrations_active 0$/m);
-    assert.equal((await get('/else'))?.status, 404);
-    child.kill('SIGTERM');
-    assert.equal(await ended, 0);
-    for (const line of stderr().trim().split('\n')) JSON.parse(line);
+    await program.ready();
+    assert.equal((await program.health('/healthz'))?.code, 200);
+    const metrics = (await program.health('/metrics'))?.text ?? '';
+    assert.match(metrics, /^lpm_migrations_active 0$/m);
+    assert.match(metrics, /^lpm_leader 1$/m);
+    assert.equal((await program.health('/else'))?.code, 404);
+    program.child.kill('SIGTERM');
+    assert.equal(await program.ended, 0);
+    for (const line of program.stderr.trim().split('\n')) JSON.parse(line);
   } finally {
-    child.kill('SIGKILL');
+    program.kill();
+    await api.close();
+  }
+});
+
+test('without the namespace of the lease it says what is missing, and ends', async () => {
+  const api = await startTestApiServer();
+  try {
+    await expectFailure(
+      /^The lease live-pod-migration-controller-system\/lpm-controller cannot be used: .*not found.*--no-leader-elect/,
+      `--kubeconfig=${api.kubeconfig}`,
+      `--tls-dir=${folder}`,
+      `--health-listen=`,
+    );
+  } finally {
     await api.close();
   }
 });

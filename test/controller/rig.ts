@@ -26,6 +26,8 @@ export class Rig {
     readonly worker: SimulatedNode,
     readonly master: SimulatedNode,
     private readonly tls: Parameters<typeof runController>[0]['agentTls'],
+    /** The controller's certificate, its key and the CA of the agents (PEM). */
+    readonly certificates: { cert: string; key: string; ca: string },
   ) {}
 
   static async start(): Promise<Rig> {
@@ -47,7 +49,7 @@ export class Rig {
     // Two addresses of the loopback network, so that both agents can have the same port. Their clocks differ by minutes.
     const worker = new SimulatedNode('k8s-worker', '127.0.0.1', 180_000, client, ca);
     const master = new SimulatedNode('k8s-master', '127.0.0.2', -240_000, client, ca);
-    const rig = new Rig(api, client, worker, master, tls);
+    const rig = new Rig(api, client, worker, master, tls, { ...own, ca: ca.cert });
     rig.port = await worker.start(0);
     await master.start(rig.port);
     await rig.startController();
