@@ -150,7 +150,7 @@ export class CheckpointReconciler {
       pod && nodeName && node
         ? await Promise.all([nodeInfo(parts, nodeName), inspect(parts, nodeName, pod)])
         : [undefined, undefined];
-    const busyWith = this.#busyWith(namespace, podName, uid);
+    const busyWith = await this.#busyWith(namespace, podName, uid);
     return {
       namespace,
       podName,
@@ -166,15 +166,24 @@ export class CheckpointReconciler {
     };
   }
 
-  #busyWith(namespace: string, podName: string, uid: string | undefined): string | undefined {
-    const { caches } = this.parts;
-    const same = (other: { metadata: { namespace?: string; uid?: string }; spec: { podName: string } }) =>
-      other.metadata.namespace === namespace && other.spec.podName === podName && other.metadata.uid !== uid;
-    const migration = caches.migrations.list().find((other) => same(other) && !isFinal(other));
+  /** Asked of the API server: a copy that lags behind would let two dumps of one pod begin. */
+  async #busyWith(namespace: string, podName: string, uid: string | undefined): Promise<string | undefined> {
+    const { client } = this.parts;
+    const [migrations, ...checkpoints] = await Promise.all([
+      client.podMigrations.list({ namespace }),
+      client.podCheckpoints.list({ namespace }),
+      client.containerCheckpoints.list({ namespace }),
+    ]);
+    const same = (other: { metadata: { uid?: string }; spec: { podName: string } }) =>
+      other.spec.podName === podName && other.metadata.uid !== uid;
+    const migration = migrations.items.find((other) => same(other) && !isFinal(other));
     if (migration) return `migration ${migration.metadata.name} of the same pod`;
-    const checkpoint = [...caches.podCheckpoints.list(), ...caches.containerCheckpoints.list()].find(
-      (other) => same(other) && other.status?.phase === 'Running' && !other.metadata.ownerReferences?.length,
-    );
+    const checkpoint = checkpoints
+      .flatMap(({ items }): Checkpoint[] => items)
+      .find(
+        (other) =>
+          same(other) && other.status?.phase === 'Running' && !other.metadata.ownerReferences?.length,
+      );
     return checkpoint ? `checkpoint ${checkpoint.metadata.name} of the same pod` : undefined;
   }
 

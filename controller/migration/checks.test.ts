@@ -122,6 +122,12 @@ const refused: [string, Change, Reason, RegExp][] = [
   ],
   ['an older migration of the pod', other(), 'PodBusy', /migration other/],
   [
+    'a migration that is about to make this pod',
+    other({ spec: { podName: 'x' }, status: { restoredPodName: aPod().metadata.name } }),
+    'PodBusy',
+    /being restored by migration other/,
+  ],
+  [
     'a migration that is making this pod',
     other({ spec: { podName: 'x' }, status: { restoredPodUID: aPod().metadata.uid } }),
     'PodBusy',
@@ -284,8 +290,23 @@ test('the same node is allowed when it is asked for', () => {
   assert.deepEqual(verdict.refusals, []);
 });
 
-test('a younger migration of the same pod is no obstacle before it is accepted', () => {
+test('a younger migration of the same pod is no obstacle, but is waited for until it has given way', () => {
   const young = other();
   young.otherMigrations![0]!.metadata.creationTimestamp = '2030-01-01T00:01:00Z';
   assert.deepEqual(checks(someFacts(young)).refusals, []);
+  assert.equal(checks(someFacts(young)).waitsFor, 'other');
+  assert.equal(checks(someFacts()).waitsFor, undefined);
+});
+
+test('of two migrations that were created in the same second, one and the same gives way in every view', () => {
+  const [a, b] = ['aaaa', 'bbbb'].map((uid) => {
+    const migration = aMigration();
+    Object.assign(migration.metadata, { name: `m-${uid}`, uid });
+    return migration;
+  });
+  const seenBy = (one: typeof a, other: typeof a) =>
+    checks(someFacts({ migration: one!, otherMigrations: [other!] }));
+  assert.deepEqual(seenBy(a, b).refusals, []);
+  assert.equal(seenBy(a, b).waitsFor, 'm-bbbb');
+  assert.equal(seenBy(b, a).refusals[0]?.reason, 'PodBusy');
 });

@@ -16,6 +16,8 @@ import { inspectionFindings, notRunning, podFindings } from './pod-checks.js';
 export interface Verdict extends Findings {
   /** Nodes that could take the pod. */
   candidates: string[];
+  /** Name of a migration of the same pod that gives way, but does not know it yet: nothing is accepted before it does. */
+  waitsFor?: string;
 }
 
 /** All reasons against the migration; none means that it is accepted. */
@@ -59,10 +61,12 @@ export function checks(facts: MigrationFacts): Verdict {
   if (named) found.push(...judged.map(({ findings }) => findings));
   else if (candidates.length === 0) found.push({ refusals: [noCandidate(judged)], warnings: [] });
 
+  const givesWay = facts.otherMigrations.find((other) => isOfSamePod(other, migration));
   return {
     refusals: distinct(found.flatMap(({ refusals }) => refusals)),
     warnings: [...new Set(found.flatMap(({ warnings }) => warnings))],
     candidates,
+    ...(givesWay ? { waitsFor: givesWay.metadata.name } : {}),
   };
 }
 
@@ -116,31 +120,45 @@ function noCandidate(judged: { target: NodeFacts; findings: Findings }[]): Refus
   );
 }
 
-/** Two migrations of one pod at the same time: the one that was accepted, else the older one, goes on. */
+/**
+ * Two migrations of one pod at the same time: the one that was accepted, else the older one, goes on.
+ *
+ * That never two are accepted does not hang on this order, and not on one controller being the only one that acts: a
+ * migration is accepted only when a list from the API server, made after it was created, shows no other one of its pod that
+ * has not ended (`waitsFor`). Of two accepted ones the younger was there when the list for it was made, and so was the older.
+ */
 function busyRefusal({
   migration,
   otherMigrations,
   runningCheckpoints,
   pod,
 }: MigrationFacts): Refusal | undefined {
+  const { podName } = migration.spec;
   const busy = (what: string) =>
-    refusal('PodBusy', `Pod ${migration.spec.podName} is busy: ${what}.`, 'Try again when that has ended.');
+    refusal('PodBusy', `Pod ${podName} is busy: ${what}.`, 'Try again when that has ended.');
   for (const other of otherMigrations) {
     if (other.metadata.uid === migration.metadata.uid) continue;
-    const samePod = other.spec.podName === migration.spec.podName;
+    // The name is recorded before the pod is made, its UID afterwards.
+    const { restoredPodName, restoredPodUID } = other.status ?? {};
     const itsTarget =
-      other.status?.restoredPodUID !== undefined && other.status.restoredPodUID === pod?.metadata.uid;
+      restoredPodName === podName || (restoredPodUID !== undefined && restoredPodUID === pod?.metadata.uid);
     if (itsTarget) return busy(`it is just being restored by migration ${other.metadata.name}`);
-    if (samePod && goesFirst(other, migration)) return busy(`migration ${other.metadata.name} is moving it`);
+    if (isOfSamePod(other, migration) && goesFirst(other, migration)) {
+      return busy(`migration ${other.metadata.name} is moving it`);
+    }
   }
   const [checkpoint] = runningCheckpoints;
   return checkpoint ? busy(`checkpoint ${checkpoint} is being taken of it`) : undefined;
 }
 
+function isOfSamePod(other: PodMigration, migration: PodMigration): boolean {
+  return other.metadata.uid !== migration.metadata.uid && other.spec.podName === migration.spec.podName;
+}
+
 function goesFirst(a: PodMigration, b: PodMigration): boolean {
   if (findCondition(a.status?.conditions, 'Accepted')?.status === 'True') return true;
-  const order = (migration: PodMigration) =>
-    `${migration.metadata.creationTimestamp ?? ''} ${migration.metadata.name}`;
+  // Times of creation are whole seconds.
+  const order = ({ metadata }: PodMigration) => `${metadata.creationTimestamp ?? ''} ${metadata.uid}`;
   return order(a) < order(b);
 }
 

@@ -1,5 +1,5 @@
 /** Collects what checks.ts judges: from the API server and from the agents of the nodes in question. Changes nothing. */
-import type { PodMigration } from '../../common/api/schema.js';
+import type { ContainerCheckpoint, PodCheckpoint, PodMigration } from '../../common/api/schema.js';
 import { pause } from '../../common/kube/backoff.js';
 import type { Pod } from '../../common/kube/types.js';
 import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
@@ -31,10 +31,13 @@ export async function collectFacts(parts: Parts, migration: PodMigration): Promi
 
   // A pod that does not run and a node that does not exist are told without asking anybody.
   const worthAsking = pod !== undefined && (!targetNode || caches.nodes.get(targetNode) !== undefined);
-  const [source, targets, inspection] = await Promise.all([
+  const [source, targets, inspection, migrations, checkpoints] = await Promise.all([
     sourceName ? nodeFacts(parts, sourceName, worthAsking) : undefined,
     Promise.all(targetNames.map((name) => nodeFacts(parts, name, worthAsking))),
     pod && sourceName && worthAsking ? inspect(parts, sourceName, pod) : undefined,
+    // From the API server: a copy that lags behind would let a second migration of the pod in.
+    client.podMigrations.list({ namespace: namespace! }),
+    runningCheckpoints(parts, namespace!, podName),
   ]);
   return {
     migration,
@@ -45,29 +48,26 @@ export async function collectFacts(parts: Parts, migration: PodMigration): Promi
       .map((other) => other.metadata.name),
     nodeNames: nodes.map((node) => node.metadata.name),
     targets,
-    otherMigrations: caches.migrations
-      .list()
-      .filter(
-        (other) =>
-          other.metadata.namespace === namespace &&
-          other.metadata.uid !== migration.metadata.uid &&
-          !isFinal(other),
-      ),
-    runningCheckpoints: runningCheckpoints(parts, namespace!, podName),
+    otherMigrations: migrations.items.filter(
+      (other) => other.metadata.uid !== migration.metadata.uid && !isFinal(other),
+    ),
+    runningCheckpoints: checkpoints,
     ...(source ? { source } : {}),
     ...(inspection ? { inspection } : {}),
   };
 }
 
 /** Names of the users' own checkpoints that are being taken of this pod. */
-function runningCheckpoints({ caches }: Parts, namespace: string, podName: string): string[] {
-  return [...caches.podCheckpoints.list(), ...caches.containerCheckpoints.list()]
+async function runningCheckpoints({ client }: Parts, namespace: string, podName: string): Promise<string[]> {
+  const lists = await Promise.all([
+    client.podCheckpoints.list({ namespace }),
+    client.containerCheckpoints.list({ namespace }),
+  ]);
+  return lists
+    .flatMap(({ items }): (PodCheckpoint | ContainerCheckpoint)[] => items)
     .filter(
       ({ metadata, spec, status }) =>
-        metadata.namespace === namespace &&
-        spec.podName === podName &&
-        status?.phase === 'Running' &&
-        !metadata.ownerReferences?.length,
+        spec.podName === podName && status?.phase === 'Running' && !metadata.ownerReferences?.length,
     )
     .map(({ metadata }) => metadata.name);
 }

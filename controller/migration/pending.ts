@@ -39,7 +39,10 @@ function judge(draft: Draft): void {
   const verdict = checks(facts);
   const [first] = verdict.refusals;
   if (first) refuse(draft, first, verdict.refusals, facts);
-  else accept(draft, facts, verdict);
+  else if (verdict.waitsFor) {
+    draft.set({ message: `Waits until migration ${verdict.waitsFor} of the same pod has given way.` });
+    draft.requeue(POLL_MS);
+  } else accept(draft, facts, verdict);
 }
 
 function refuse(draft: Draft, first: Refusal, all: Refusal[], facts: MigrationFacts): void {

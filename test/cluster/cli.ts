@@ -14,7 +14,7 @@ import {
   readRecord,
   type Cluster,
 } from './cluster.js';
-import { alive, neededDaemons } from './cluster-record.js';
+import { alive, neededDaemons, replicaNames } from './cluster-record.js';
 import { layoutOf, nodePlans } from './layout.js';
 import { endpoints } from './network-rules.js';
 import { openNode } from './node/start.js';
@@ -24,8 +24,8 @@ const began = Date.now();
 const say = (line: string): void =>
   console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}`);
 
-async function up(dir: string, faults: boolean): Promise<void> {
-  const cluster = await clusterUp({ dir, say, faults });
+async function up(dir: string, faults: boolean, replicas: 1 | 2): Promise<void> {
+  const cluster = await clusterUp({ dir, say, faults, replicas });
   const { ownKubectl, plugins } = await linkPrograms(cluster);
   say('the cluster is up');
   const bin = ownKubectl || plugins ? `export PATH=${cluster.layout.bin}:$PATH\n  ` : '';
@@ -53,7 +53,8 @@ async function status(dir: string): Promise<void> {
   }
   const line = (name: string, state: string, detail = ''): void =>
     console.log(`${name.padEnd(16)}${state.padEnd(14)}${detail}`.trimEnd());
-  for (const name of [...neededDaemons(record), 'controller'] as const) {
+  const replicas = replicaNames.slice(0, record.replicas ?? 1);
+  for (const name of [...neededDaemons(record), ...replicas]) {
     const found = record.processes[name];
     const pid = found ? `pid ${found.pid}` : '';
     const real = name === 'control-plane' && record.assets ? `, kube-apiserver of ${record.assets}` : '';
@@ -138,12 +139,19 @@ await yargs(hideBin(process.argv))
     'up',
     'Start the cluster, or what of it does not run',
     (command) =>
-      command.option('faults', {
-        type: 'boolean',
-        default: false,
-        describe: 'With programs that can be told to die, hang or fail (see test/faults)',
-      }),
-    (args) => up(args.dir as string, args.faults),
+      command
+        .option('faults', {
+          type: 'boolean',
+          default: false,
+          describe: 'With programs that can be told to die, hang or fail (see test/faults)',
+        })
+        .option('replicas', {
+          type: 'number',
+          choices: [1, 2] as const,
+          default: 1 as const,
+          describe: 'How many of our controller, of which one leads',
+        }),
+    (args) => up(args.dir as string, args.faults, args.replicas as 1 | 2),
   )
   .command('down', 'End the cluster and remove all of it', {}, async (args) => {
     await clusterDown({ dir: args.dir as string, say });

@@ -1,7 +1,4 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tlsDir } from './cluster-pki.js';
 import { alive, writeRecord, type ClusterRecord } from './cluster-record.js';
 import { startDaemon } from './daemons.js';
 import { gateway, nodePlans, type Layout } from './layout.js';
@@ -9,8 +6,7 @@ import { createCgroups, destroyCgroups } from './node/cgroups.js';
 import { makeLabNetwork } from './node/network.js';
 import { stopNode } from './node/start.js';
 import type { Say } from './node-root.js';
-import { endProcess, isRunning } from './processes.js';
-import { testBuild } from './test-build.js';
+import { endProcess } from './processes.js';
 
 /** The network namespace with the bridge. Without it nothing else can be running, so all is started anew. */
 export async function startLab(layout: Layout, record: ClusterRecord, say: Say): Promise<void> {
@@ -27,31 +23,4 @@ export async function startLab(layout: Layout, record: ClusterRecord, say: Say):
   await makeLabNetwork(record.root, lab, `${gateway}/24`);
   record.processes = { lab };
   writeRecord(layout, record);
-}
-
-export async function startController(layout: Layout, record: ClusterRecord, say: Say): Promise<void> {
-  const program = join(layout.bin, 'controller.mjs');
-  const lab = record.processes.lab;
-  if (!existsSync(program) || !lab) return;
-  const argv = [process.execPath, program, '--kubeconfig', join(layout.pki, 'admin.kubeconfig')];
-  argv.push('--tls-dir', tlsDir(layout, 'controller'));
-  if (record.faults) {
-    argv.unshift('/usr/bin/env', `LPM_FAULT_DIR=${layout.faults}`);
-    argv.push(...testBuild.controller);
-  }
-  const version = createHash('sha256').update(readFileSync(program)).update(argv.join('\0')).digest('hex');
-  const mark = join(layout.dir, 'controller.version');
-  const running = record.processes.controller;
-  if (running && isRunning(running)) {
-    if (existsSync(mark) && readFileSync(mark, 'utf8') === version) return;
-    await endProcess(running);
-  }
-  say('controller');
-  record.processes.controller = startDaemon(argv, {
-    cgroup: layout.cgroup,
-    log: join(layout.logs, 'controller.log'),
-    netns: lab,
-  });
-  writeRecord(layout, record);
-  writeFileSync(mark, version);
 }

@@ -11,12 +11,17 @@ export interface ClusterRecord {
   faults?: boolean;
   /** Folder of the real kube-apiserver and etcd that serve; without it the small API server does. */
   assets?: string;
+  /** How many of our controller run, of which one leads; default 1. */
+  replicas?: number;
   processes: Partial<Record<Daemon, ProcessRecord>>;
 }
 
 /** `control-plane` is the API server, whichever; `controllers` those of Kubernetes, `controller` our own. */
-export type Daemon =
-  'lab' | 'etcd' | 'control-plane' | 'relay-inside' | 'relay' | 'controllers' | 'controller';
+export type Daemon = 'lab' | 'etcd' | 'control-plane' | 'relay-inside' | 'relay' | 'controllers' | Replica;
+
+/** Our controller; the second one runs only where it was asked for. */
+export const replicaNames = ['controller', 'controller-2'] as const;
+export type Replica = (typeof replicaNames)[number];
 
 /** What has to run for a cluster to be one. */
 export const neededDaemons = ({ assets }: ClusterRecord): Daemon[] => [

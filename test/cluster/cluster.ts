@@ -13,10 +13,11 @@ import { bundle } from '../../build.mjs';
 import { KubeClient } from '../../common/kube/client.js';
 import { loadProgramConfig } from '../../common/kube/config.js';
 import { chooseApiServer, startControlPlane } from './cluster-api-server.js';
-import { startController, startLab } from './cluster-control-plane.js';
+import { startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
 import { createPki } from './cluster-pki.js';
-import { alive, neededDaemons, readRecord, type ClusterRecord } from './cluster-record.js';
+import { alive, neededDaemons, readRecord, type ClusterRecord, type Replica } from './cluster-record.js';
+import { leadingReplica, startController, startReplicas } from './cluster-replicas.js';
 import { kubectlWith, provideKubectl } from './kubectl.js';
 import { layoutOf, nodePlans, type Layout } from './layout.js';
 import { takeLock } from './lock.js';
@@ -37,6 +38,8 @@ export interface ClusterOptions {
   say?: Say;
   /** With the programs of the test build (test-build.ts), which can be told to die, hang or fail at fault points. */
   faults?: boolean;
+  /** How many of our controller, of which one leads: 1 (default) or 2. */
+  replicas?: 1 | 2;
 }
 
 export { readRecord } from './cluster-record.js';
@@ -51,7 +54,9 @@ export interface Cluster {
   kubectl(args: readonly string[], options?: RunOptions): Promise<RunResult>;
   client(): KubeClient;
   /** Ends the API server, Kubernetes' controllers or our own, and starts them anew, as a crash would. */
-  restart(daemon: 'control-plane' | 'controllers' | 'controller'): Promise<void>;
+  restart(daemon: 'control-plane' | 'controllers' | Replica): Promise<void>;
+  /** Which of our controllers acts, of several. */
+  leader(): Promise<Replica | undefined>;
 }
 
 export const defaultDir = (): string => join(process.cwd(), '.cluster');
@@ -74,13 +79,14 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       mkdirSync(dir, { recursive: true });
     const known = readRecord(layout);
     const assets = chooseApiServer(layout, known);
-    const faults = options.faults ?? false;
+    const { faults = false, replicas = 1 } = options;
     const record: ClusterRecord = {
       port: 0,
       processes: {},
       ...known,
       root,
       faults,
+      replicas,
       ...(assets ? { assets } : {}),
     };
     say('certificates and programs');
@@ -105,7 +111,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     say('definitions and manifests');
     await applyManifests(kube, readManifests(join(repository, 'manifests')));
     await Promise.all(nodes.map((node) => startNodePrograms(layout, node, faults)));
-    await startController(layout, record, say);
+    await startReplicas(layout, record, say);
     say('waiting for the nodes to be ready');
     await nodesReady(kube, layout);
     kube.close();
@@ -165,8 +171,17 @@ async function attach(layout: Layout, record: ClusterRecord, nodes: NodeHandle[]
       const now = readRecord(layout) ?? record;
       const found = now.processes[daemon];
       if (found) await endProcess(found, 0);
-      if (daemon === 'controller') await startController(layout, now, () => {});
-      else await startControlPlane(layout, now, () => {});
+      if (daemon === 'controller' || daemon === 'controller-2') {
+        await startController(layout, now, daemon, () => {});
+      } else await startControlPlane(layout, now, () => {});
+    },
+    leader: async () => {
+      const kube = new KubeClient(loadProgramConfig(layout.kubeconfig), { userAgent: 'lpm-local-cluster' });
+      try {
+        return await leadingReplica(layout, readRecord(layout) ?? record, kube);
+      } finally {
+        kube.close();
+      }
     },
   };
 }

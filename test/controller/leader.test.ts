@@ -12,6 +12,7 @@ import type { Lease } from '../../common/kube/types.js';
 import { ControllerProcess, freePort } from './program.js';
 import { eventually, gate, Rig } from './rig.js';
 
+/** Long enough for a busy machine: a leader that cannot renew in time ends, rightly, and nobody starts it again here. */
 const SHORT = ['10s', '8s', '500ms'];
 const LEADS = 'This controller leads';
 
@@ -83,7 +84,11 @@ async function migrationInDump(name: string) {
   };
   const pod = await rig.runningPod(name);
   await rig.migrate(name, { podName: name });
-  await eventually('the dump goes on', () => Promise.resolve(dumps > 0 ? true : undefined));
+  await eventually('the dump goes on', () => {
+    const gone = running.find(({ child }) => child.exitCode !== null);
+    assert.equal(gone?.stderr, undefined, 'a controller has ended');
+    return Promise.resolve(dumps > 0 ? true : undefined);
+  });
   return { uid: pod.metadata.uid!, open: dump.open, dumps: () => dumps };
 }
 

@@ -21,6 +21,7 @@ import { ERRORS, LpmError, type Reason } from '../../common/errors.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import { ListWatch } from '../../common/kube/list-watch.js';
 import type { Pod } from '../../common/kube/types.js';
+import { secondsTime } from '../../controller/status/conditions.js';
 import {
   AgentServiceService,
   CheckpointResponse,
@@ -89,6 +90,7 @@ export class SimulatedNode {
   /** Checkpoints whose source was thawed for good. */
   readonly #over = new Set<string>();
   #server: Server | undefined;
+  #heart: NodeJS.Timeout | undefined;
   #pods: ListWatch<Pod> | undefined;
 
   constructor(
@@ -109,14 +111,28 @@ export class SimulatedNode {
         conditions: [{ type: 'Ready', status: 'True' }],
       },
     });
-    await this.client.nodes.patchStatus(this.name, undefined, {
-      addresses: [{ type: 'InternalIP', address: this.ip }],
-      conditions: [{ type: 'Ready', status: 'True', reason: 'Simulated', message: 'simulated' }],
-    });
+    await this.#heartbeat();
+    // A node that is silent for 40 s counts as lost.
+    this.#heart = setInterval(() => void this.#heartbeat().catch(() => {}), 10_000);
     this.#pods = new ListWatch<Pod>(this.client.pods, {
       onChange: (_, pod) => void (pod && this.#kubelet(pod)),
     }).start();
     return this.startAgent(port);
+  }
+
+  async #heartbeat(): Promise<void> {
+    await this.client.nodes.patchStatus(this.name, undefined, {
+      addresses: [{ type: 'InternalIP', address: this.ip }],
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: 'Simulated',
+          message: 'simulated',
+          lastHeartbeatTime: secondsTime(Date.now()),
+        },
+      ],
+    });
   }
 
   async startAgent(port: number): Promise<number> {
@@ -147,6 +163,7 @@ export class SimulatedNode {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#heart);
     this.stopAgent();
     await this.#pods?.stop();
   }

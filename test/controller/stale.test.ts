@@ -124,3 +124,34 @@ test('two controllers that act at the same time do not make two of anything', as
   await Promise.all(controllers.map((one) => one.stop()));
   for (const client of clients) client.close();
 });
+
+test('several migrations of one pod at the same instant, two controllers that act: one is accepted', async () => {
+  const clients: KubeClient[] = [rig.newClient(), rig.newClient()];
+  const controllers = await Promise.all(clients.map((client) => rig.anotherController(client)));
+  for (const round of ['one', 'two', 'three']) {
+    await rig.runningPod(round);
+    const names = ['a', 'b', 'c'].map((letter) => `${round}-${letter}`);
+    await Promise.all(names.map((name) => rig.migrate(name, { podName: round })));
+    const ended = await eventually('all have ended', async () => {
+      const all = await Promise.all(names.map((name) => rig.migration(name)));
+      return all.every(({ status }) => status?.phase === 'Succeeded' || status?.phase === 'Failed')
+        ? all
+        : undefined;
+    });
+    const outcomes = ended.map(({ status }) => `${status?.phase} ${status?.reason ?? ''}`.trim()).sort();
+    assert.deepEqual(outcomes, ['Failed PodBusy', 'Failed PodBusy', 'Succeeded']);
+    const accepted = ended.filter(
+      ({ status }) => findCondition(status?.conditions, 'Accepted')?.status === 'True',
+    );
+    assert.equal(accepted.length, 1);
+    const pods = (await rig.client.pods.list({ namespace: 'default' })).items.map(
+      ({ metadata }) => metadata.name,
+    );
+    assert.deepEqual(
+      pods.filter((one) => one.startsWith(`${round}-r`)),
+      [`${round}-restored`],
+    );
+  }
+  await Promise.all(controllers.map((one) => one.stop()));
+  for (const client of clients) client.close();
+});
