@@ -48,7 +48,8 @@ export class LeaderElector implements Leadership {
   #state: Candidate;
   /** The object that `#state.seen` was read from. */
   #lease: Lease | undefined;
-  #everAnswered = false;
+  /** The lease was there or could be written: what fails from now on may pass. */
+  #everUsed = false;
   #released = false;
   #failures = 0;
   #watchdog: NodeJS.Timeout | undefined;
@@ -131,6 +132,8 @@ export class LeaderElector implements Leadership {
     const { client, namespace, name, times } = this.options;
     const lease = await client.leases.find(name, namespace);
     this.#lease = lease;
+    // That there is none says nothing: neither whether we may make one, nor whether its namespace exists.
+    if (lease) this.#used();
     this.#state = looked(this.#state, lease && seenOf(lease), this.#clock(), times);
   }
 
@@ -147,9 +150,11 @@ export class LeaderElector implements Leadership {
       const changed =
         error.isConflict || error.isAlreadyExists || (error.isNotFound && this.#lease !== undefined);
       if (!changed) throw error;
+      this.#used();
       this.#state = conflicted(this.#state, this.#clock());
       return;
     }
+    this.#used();
     const first = this.#state.heldFrom === undefined;
     this.#state = written(this.#state, seenOf(this.#lease), sentAt, this.#clock(), times);
     if (!this.isLeader) return;
@@ -157,15 +162,18 @@ export class LeaderElector implements Leadership {
     if (first) this.#begin();
   }
 
+  #used(): void {
+    this.#everUsed = true;
+    this.#failures = 0;
+  }
+
   /** One request; a failure is tried again after a while, one that will not pass ends the program when it comes first. */
   async #attempt(request: () => Promise<void>): Promise<void> {
     const { log, namespace, name, times } = this.options;
     try {
       await request();
-      this.#everAnswered = true;
-      this.#failures = 0;
     } catch (error) {
-      if (!this.#everAnswered && error instanceof ApiError && (error.isForbidden || error.isNotFound)) {
+      if (!this.#everUsed && error instanceof ApiError && (error.isForbidden || error.isNotFound)) {
         throw new LpmError(
           'NotAuthorized',
           `The lease ${namespace}/${name} cannot be used: ${error.message}`,
