@@ -183,6 +183,35 @@ nodeTest('a running pod ends within its grace, and at once when that is asked fo
   assert.equal(await subject.kube.pods.find('stubborn', subject.namespace), undefined);
 });
 
+nodeTest('a second deletion leaves a pod less time to end', async () => {
+  const patient = pod('patient', "trap '' TERM; while :; do sleep 1; done", {
+    terminationGracePeriodSeconds: 600,
+  });
+  await subject.must('create -f -', patient);
+  await subject.must('wait --for=condition=Ready pod/patient --timeout=120s');
+  await subject.must('delete pod patient --wait=false');
+  await subject.must('delete pod patient --grace-period=1 --timeout=120s');
+  assert.equal(await subject.kube.pods.find('patient', subject.namespace), undefined);
+});
+
+nodeTest('the last that is heard of a deleted pod is how it ended', async () => {
+  const ends = (name: string, word: string) =>
+    pod(name, `trap '${word}' TERM; while :; do sleep 0.1; done`, { terminationGracePeriodSeconds: 2 });
+  await subject.must('create -f -', ends('obedient', 'exit 0'));
+  await subject.must('create -f -', ends('deaf', ''));
+  await subject.must('wait --for=condition=Ready pod/obedient pod/deaf --timeout=120s');
+  const { metadata } = await subject.kube.pods.list({ namespace: subject.namespace });
+  await subject.must('delete pod obedient deaf --timeout=120s');
+  const last = new Map<string, string | undefined>();
+  const stop = new AbortController();
+  const from = { namespace: subject.namespace, resourceVersion: metadata.resourceVersion! };
+  for await (const { type, object } of subject.kube.pods.watch(from, stop.signal)) {
+    if (type === 'DELETED') last.set(object.metadata.name, object.status?.phase);
+    if (last.size === 2) break;
+  }
+  assert.deepEqual(Object.fromEntries(last), { deaf: 'Failed', obedient: 'Succeeded' });
+});
+
 nodeTest('a pod that ends says so, and its events tell how it went', async () => {
   await subject.must(
     'create -f -',

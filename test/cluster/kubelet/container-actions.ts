@@ -17,7 +17,7 @@ import { httpGet, type ProbeTarget } from './probes/attempt.js';
 import { restartCountByLogs } from './restart-count.js';
 import { logDirectory } from './sandbox-config.js';
 import type { Waiting } from './status.js';
-import { detailsOf, type NodeContext } from './worker.js';
+import { detailsOf, type NodeContext } from './node-context.js';
 
 /** The kubelet gives the runtime two minutes for a request (--runtime-request-timeout). */
 const runtimeTimeoutMs = 120_000;
@@ -147,10 +147,16 @@ async function runHook(node: NodeContext, target: ProbeTarget, hook: Hook, timeo
   }
 }
 
-const stop = (node: NodeContext, containerId: string, seconds: number): Promise<unknown> =>
+const stop = (
+  node: NodeContext,
+  containerId: string,
+  seconds: number,
+  signal?: AbortSignal,
+): Promise<unknown> =>
   node.cri.runtime.stopContainer(
     { containerId, timeout: BigInt(seconds) },
     seconds * 1000 + runtimeTimeoutMs,
+    signal,
   );
 
 export interface Ending {
@@ -164,6 +170,8 @@ export interface Ending {
   graceSeconds: number;
   /** Resolves when it is the container's turn; its hook runs before. */
   turn?: Promise<unknown>;
+  /** Fires when the end is to be begun again, with less time. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -172,8 +180,9 @@ export interface Ending {
  * container in a frozen pod.
  */
 export async function endContainer(node: NodeContext, ending: Ending): Promise<void> {
-  const { pod, run, container, message, graceSeconds } = ending;
+  const { pod, run, container, message, graceSeconds, signal } = ending;
   const name = run.metadata?.name ?? '';
+  const given = aborted(signal);
   const began = Date.now();
   const left = (): number => graceSeconds - Math.round((Date.now() - began) / 1000);
   if (isRunning(run)) {
@@ -182,19 +191,19 @@ export async function endContainer(node: NodeContext, ending: Ending): Promise<v
     const hook = container?.lifecycle?.preStop;
     if (container && hook) {
       const target = { container, containerId: run.id, podIp: ending.podIp };
-      await runHook(node, target, hook, graceSeconds * 1000).catch((error: unknown) => {
+      const done = runHook(node, target, hook, graceSeconds * 1000).catch((error: unknown) => {
         node.log(`${namespaceOf(pod)}/${pod.metadata.name} ${name}: PreStopHook failed: ${messageOf(error)}`);
         node.events.record(pod, 'Warning', 'FailedPreStopHook', 'PreStopHook failed', about);
       });
+      await Promise.race([done, given]);
     }
   }
   if (ending.turn) {
     const overslept = new AbortController();
     const limit = delay(Math.max(0, left()) * 1000, undefined, { signal: overslept.signal }).catch(() => {});
-    await Promise.race([ending.turn, limit]);
-    overslept.abort();
+    await Promise.race([ending.turn, limit, given]).finally(() => overslept.abort());
   }
-  await stop(node, run.id, Math.max(2, left()));
+  await stop(node, run.id, Math.max(2, left()), signal);
 }
 
 /**
@@ -207,6 +216,7 @@ export async function killContainers(
   pod: Pod,
   observed: ObservedPod,
   graceSeconds: number,
+  signal?: AbortSignal,
 ): Promise<void> {
   const spec = specOf(pod);
   const podIp = readySandbox(observed)?.network?.ip ?? '';
@@ -222,6 +232,7 @@ export async function killContainers(
       podIp,
       message,
       graceSeconds,
+      signal,
       ...(turn ? { turn } : {}),
     });
   };
@@ -234,4 +245,14 @@ export async function killContainers(
   }
   const failed = (await Promise.allSettled(ends)).find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
+}
+
+/** Rejects when the signal fires. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  const promise = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  // It may fire when nobody waits for it any more.
+  promise.catch(() => {});
+  return promise;
 }

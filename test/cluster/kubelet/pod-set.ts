@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../common/errors.js';
 import { labels } from './labels.js';
 import { namespaceOf, podKey, uidOf, type Pod } from './pod.js';
-import { PodWorker, type NodeContext } from './worker.js';
+import type { NodeContext } from './node-context.js';
+import { PodWorker } from './worker.js';
 
 /** The runtime is asked that often what changed (the kubelet's PLEG relist period). */
 const relistMs = 1000;

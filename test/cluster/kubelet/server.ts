@@ -8,7 +8,7 @@ import type { Cri } from '../cri.js';
 import { hasExited, isRunning, observePod, readySandbox, runsOf } from './observed.js';
 import { readLog, type LogOptions } from './log-stream.js';
 import { namespaceOf, specOf, uidOf, type Pod } from './pod.js';
-import { detailsOf } from './worker.js';
+import { detailsOf } from './node-context.js';
 
 export interface ServerOptions {
   port: number;

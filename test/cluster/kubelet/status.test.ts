@@ -60,6 +60,14 @@ test('the last words of a container are in its terminated state', () => {
   assert.equal(result.containerStatuses?.[0]?.state?.terminated?.message, 'disk full');
 });
 
+test('a deleted pod of which nothing runs any more has a final phase, whatever its restartPolicy', () => {
+  const ended = (...runs: ReturnType<typeof exited>[]): PodStatus['phase'] =>
+    status({ observed: observed(runs), hasEnded: true }).phase;
+  assert.equal(ended(exited(0)), 'Succeeded');
+  assert.equal(ended(exited(137)), 'Failed');
+  assert.equal(ended(), 'Failed');
+});
+
 test('an ended pod stays ended when the runtime has forgotten it', () => {
   const before = status({ pod: aPod({ restartPolicy: 'Never' }), observed: observed([exited(0)]) });
   assert.equal(before.phase, 'Succeeded');

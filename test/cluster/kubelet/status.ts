@@ -38,6 +38,8 @@ export interface StatusInput {
   now: Date;
   /** What the probes say of a run; without, every running container is ready. */
   health?: (containerId: string) => Health;
+  /** The pod was deleted and nothing of it runs any more: its phase is final, whatever its restartPolicy. */
+  hasEnded?: boolean;
 }
 
 /** Kubernetes' form of a time: seconds, UTC. */
@@ -64,7 +66,9 @@ export function podStatus(input: StatusInput): PodStatus {
   const containerStatuses = spec.containers.map((container) =>
     containerStatus(input, container, initial, before.containerStatuses),
   );
-  const phase = podPhase(pod, observed, containerStatuses, initContainerStatuses);
+  const phase = input.hasEnded
+    ? endedPhase(pod, containerStatuses)
+    : podPhase(pod, observed, containerStatuses, initContainerStatuses);
   const sandbox = readySandbox(observed);
   const ips = podIps(input);
   // A sidecar counts as one of the containers.
@@ -128,6 +132,14 @@ function podPhase(
     (status) => status.state?.running || status.lastState?.terminated || status.state?.terminated,
   );
   return begun ? 'Running' : 'Pending';
+}
+
+/** A kubelet lets no pod go without a final phase; one whose containers never began has failed. */
+function endedPhase(pod: Pod, containers: readonly ContainerStatus[]): NonNullable<PodStatus['phase']> {
+  const before = pod.status?.phase;
+  if (before === 'Succeeded' || before === 'Failed') return before;
+  const succeeded = containers.every(({ state }) => state?.terminated?.exitCode === 0);
+  return succeeded ? 'Succeeded' : 'Failed';
 }
 
 const isInitialized = (status: ContainerStatus): boolean =>

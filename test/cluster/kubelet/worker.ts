@@ -3,37 +3,22 @@ import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../common/errors.js';
 import { ApiError, ApiUnreachable } from '../../../common/kube/api-error.js';
-import type { KubeClient } from '../../../common/kube/client.js';
-import type { Cri } from '../cri.js';
-import type { Backoff } from './backoff.js';
-import { createPodCgroup, removePodCgroup } from './cgroups.js';
+import { removePodCgroup } from './cgroups.js';
 import type { PodFacts } from './env.js';
-import type { EventRecorder } from './events.js';
 import { endContainer, killContainers, startContainer } from './container-actions.js';
+import { noteCrashLoops } from './crash-loops.js';
+import { detailsOf, type NodeContext } from './node-context.js';
 import { isRunning, observePod, readySandbox, type ObservedPod } from './observed.js';
-import { backoffKey, plan, type BackingOff, type ContainerKill, type ContainerStart } from './plan.js';
+import { plan, type BackingOff, type ContainerKill, type ContainerStart } from './plan.js';
 import { deletionGrace, namespaceOf, podKey, specOf, uidOf, type Pod } from './pod.js';
 import { attempt } from './probes/attempt.js';
 import { Prober } from './probes/prober.js';
 import { logDirectory, sandboxConfig } from './sandbox-config.js';
-import type { ApiSources } from './sources.js';
+import { clearOldSandbox, createSandbox, stopSandboxes } from './sandboxes.js';
 import { podStatus, type Waiting } from './status.js';
 import { StatusWriter } from './status-writer.js';
 import { terminationMessages } from './termination-message.js';
 import { mountVolumes, removePodDir } from './volumes.js';
-
-/** What all workers of a node share. */
-export interface NodeContext {
-  kube: KubeClient;
-  cri: Cri;
-  events: EventRecorder;
-  backoff: Backoff;
-  sources: ApiSources;
-  nodeName: string;
-  hostIp: string;
-  memoryCapacity: number;
-  log: (message: string) => void;
-}
 
 /** The pod is looked at again after that time even when nothing happened: volumes are refreshed then. */
 const resyncMs = 60_000;
@@ -51,6 +36,8 @@ export class PodWorker {
   #woken = false;
   #wake: (() => void) | undefined;
   #abort = new AbortController();
+  /** The end under way. */
+  #stopping: { graceSeconds: number; abort: AbortController } | undefined;
   #volumes = new Map<string, string>();
   #mountedAt = 0;
   readonly #waiting = new Map<string, Waiting>();
@@ -86,6 +73,10 @@ export class PodWorker {
     this.#status.heard(pod.status);
     // A start that waits, perhaps for minutes, must not keep a pod from ending.
     if (this.#ending()) this.#abort.abort(new Error('the pod is being deleted'));
+    // A second deletion can leave less time than the first did: the end under way is begun again with what is left.
+    if (this.#stopping && this.#grace() < this.#stopping.graceSeconds) {
+      this.#stopping.abort.abort(new Error('the grace period was shortened'));
+    }
     this.wake();
   }
 
@@ -128,17 +119,17 @@ export class PodWorker {
   async #sync(): Promise<number | undefined> {
     const pod = this.#pod;
     if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') {
-      await this.#stopSandboxes(await observePod(this.node.cri, uidOf(pod)));
+      await stopSandboxes(this.node, await observePod(this.node.cri, uidOf(pod)));
       return undefined;
     }
     let observed = await observePod(this.node.cri, uidOf(pod));
     const backingOff: BackingOff = new Map();
     this.#prober.follow(pod, observed, this.#facts(readySandbox(observed)?.network?.ip ?? '').podIp);
     const next = plan(pod, observed, this.node.backoff, backingOff, (id) => this.#prober.health(id));
-    this.#noteBackoff(observed, backingOff);
+    noteCrashLoops(this.node, pod, observed, backingOff, this.#waiting);
     switch (next.do) {
       case 'create sandbox':
-        if (next.killFirst) await this.#clearOldSandbox(observed);
+        if (next.killFirst) await clearOldSandbox(this.node, pod, observed, this.#grace());
         this.#report(observed);
         if (!(await this.#createSandbox(next.attempt))) return retryMs;
         return 0;
@@ -158,7 +149,7 @@ export class PodWorker {
         await killContainers(this.node, pod, observed, this.#grace());
         observed = await observePod(this.node.cri, uidOf(pod));
         this.#report(observed);
-        await this.#stopSandboxes(observed);
+        await stopSandboxes(this.node, observed);
         return undefined;
       case 'wait': {
         const sandbox = readySandbox(observed);
@@ -248,74 +239,20 @@ export class PodWorker {
   }
 
   async #createSandbox(attempt: number): Promise<boolean> {
-    const pod = this.#pod;
     try {
       await this.#mount('');
     } catch (error) {
-      this.node.events.record(pod, 'Warning', 'FailedMount', messageOf(error));
+      this.node.events.record(this.#pod, 'Warning', 'FailedMount', messageOf(error));
       return false;
     }
     try {
-      const className = specOf(pod).runtimeClassName;
-      const runtimeHandler = className ? await this.node.sources.runtimeHandler(className) : '';
-      if (runtimeHandler === undefined) {
-        throw new Error(`failed to get sandbox runtime: no RuntimeClass "${className}" is known`);
-      }
-      createPodCgroup(pod);
-      await this.node.cri.runtime.runPodSandbox(
-        { config: sandboxConfig(pod, attempt), runtimeHandler },
-        240_000,
-        this.#abort.signal,
-      );
+      await createSandbox(this.node, this.#pod, attempt, this.#abort.signal);
       return true;
     } catch (error) {
       if (this.#ending()) return true;
       const message = `Failed to create pod sandbox: ${detailsOf(error)}`;
-      this.node.events.record(pod, 'Warning', 'FailedCreatePodSandBox', message);
+      this.node.events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
       return false;
-    }
-  }
-
-  async #clearOldSandbox(observed: ObservedPod): Promise<void> {
-    this.node.events.record(
-      this.#pod,
-      'Normal',
-      'SandboxChanged',
-      'Pod sandbox changed, it will be killed and re-created.',
-    );
-    await killContainers(this.node, this.#pod, observed, this.#grace());
-    await this.#stopSandboxes(observed);
-    for (const { id } of observed.sandboxes.slice(1)) {
-      await this.node.cri.runtime.removePodSandbox({ podSandboxId: id });
-    }
-  }
-
-  async #stopSandboxes(observed: ObservedPod): Promise<void> {
-    for (const { id } of observed.sandboxes) await this.node.cri.runtime.stopPodSandbox({ podSandboxId: id });
-  }
-
-  #noteBackoff(observed: ObservedPod, backingOff: BackingOff): void {
-    const pod = this.#pod;
-    for (const container of [...(specOf(pod).initContainers ?? []), ...specOf(pod).containers]) {
-      const { name } = container;
-      if (backingOff.has(name)) {
-        const seconds = this.node.backoff.waitMs(backoffKey(pod, container)) / 1000;
-        const nice = seconds >= 60 ? `${Math.floor(seconds / 60)}m${seconds % 60}s` : `${seconds}s`;
-        const what = `restarting failed container=${name} pod=${pod.metadata.name}_${namespaceOf(pod)}(${uidOf(pod)})`;
-        // A start that failed keeps its own reason; a container that ran and ended is crash looping.
-        if (this.#waiting.get(name)?.reason !== 'CrashLoopBackOff') {
-          this.node.events.record(
-            pod,
-            'Warning',
-            'BackOff',
-            `Back-off ${what.replace('container=', 'container ').replace('pod=', 'in pod ')}`,
-            container,
-          );
-        }
-        this.#waiting.set(name, { reason: 'CrashLoopBackOff', message: `back-off ${nice} ${what}` });
-      } else if (observed.containers.some((run) => run.metadata?.name === name && isRunning(run))) {
-        this.#waiting.delete(name);
-      }
     }
   }
 
@@ -331,13 +268,20 @@ export class PodWorker {
     const uid = uidOf(pod);
     this.#prober.stop();
     let observed = await observePod(this.node.cri, uid);
-    await killContainers(this.node, pod, observed, this.#grace());
+    const stopping = { graceSeconds: this.#grace(), abort: new AbortController() };
+    this.#stopping = stopping;
+    try {
+      await killContainers(this.node, pod, observed, stopping.graceSeconds, stopping.abort.signal);
+    } finally {
+      this.#stopping = undefined;
+    }
     observed = await observePod(this.node.cri, uid);
     if (observed.containers.some(isRunning)) return false;
-    await this.#stopSandboxes(observed);
+    await stopSandboxes(this.node, observed);
     this.#waiting.clear();
     if (!this.#removed) {
-      this.#report(observed);
+      // The last that is heard of a pod is how it ended.
+      this.#report(observed, true);
       await this.#status.flushed();
     }
     await removePodDir(uid);
@@ -365,7 +309,7 @@ export class PodWorker {
   }
 
   /** Has the pod's status written when it differs from what was written last. */
-  #report(observed: ObservedPod): void {
+  #report(observed: ObservedPod, hasEnded = false): void {
     const status = podStatus({
       pod: this.#status.basis(this.#pod),
       observed,
@@ -374,11 +318,8 @@ export class PodWorker {
       hostIp: this.node.hostIp,
       now: new Date(),
       health: (id) => this.#prober.health(id),
+      hasEnded,
     });
     this.#status.write(this.#pod, status);
   }
 }
-
-/** gRPC errors say their code first; people want the sentence. */
-export const detailsOf = (error: unknown): string =>
-  (error as { details?: string }).details || messageOf(error);
