@@ -29,6 +29,7 @@ export class StatusError extends Error {
     readonly reason: string,
     message: string,
     readonly details?: StatusDetails,
+    readonly metadata: Fields = {},
   ) {
     super(message);
     this.name = 'StatusError';
@@ -38,7 +39,7 @@ export class StatusError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.metadata,
       status: 'Failure',
       message: this.message,
       reason: this.reason,
@@ -132,6 +133,16 @@ export function notAcceptable(supported: string[]): StatusError {
 
 export function expired(message: string): StatusError {
   return new StatusError(410, 'Expired', message);
+}
+
+/** @param token continues the list all the same, without a common version of its pages. */
+export function expiredContinue(token: string): StatusError {
+  const message =
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without ' +
+    'the continue parameter, or use the continue token in this response to retrieve the remainder of the results. ' +
+    'Continuing with the provided token results in an inconsistent list - objects that were created, modified, or ' +
+    'deleted between the time the first chunk was returned and now may show up in the list.';
+  return new StatusError(410, 'Expired', message, undefined, { continue: token });
 }
 
 export function tooManyRequests(message: string, causes?: StatusCause[]): StatusError {

@@ -91,7 +91,7 @@ describe('watches', () => {
   test('a watch ends at its timeout, with a bookmark before', async () => {
     const { body: list } = await client.get(pods);
     const watch = await client.watch(
-      `${pods}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion=${list.metadata.resourceVersion}`,
+      `${pods}?watch=1&timeoutSeconds=3&allowWatchBookmarks=true&resourceVersion=${list.metadata.resourceVersion}`,
     );
     const bookmark = await watch.next();
     assert.equal(bookmark.type, 'BOOKMARK');
@@ -102,6 +102,7 @@ describe('watches', () => {
   test('a version whose history is forgotten is 410 Gone', async () => {
     const configMaps = '/api/v1/namespaces/default/configmaps';
     const { body: first } = await client.post(configMaps, { metadata: { name: 'busy' }, data: {} });
+    const { body: page } = await client.get(`${configMaps}?limit=1`);
     // More changes than the history keeps, straight in the store: the way over HTTP would take seconds.
     const stored = server.server.store.get('/configmaps', 'default', 'busy')!;
     for (let n = 0; n < 10_000; n++)
@@ -111,6 +112,12 @@ describe('watches', () => {
     );
     assert.equal(code, 410);
     assert.equal(body.reason, 'Expired');
+    const { body: refused } = await client.get(`${configMaps}?limit=1&continue=${page.metadata.continue}`);
+    assert.deepEqual([refused.code, refused.reason], [410, 'Expired']);
+    // What the answer offers in its place shows the rest as it is now.
+    const { body: rest } = await client.get(`${configMaps}?continue=${refused.metadata.continue}`);
+    assert.ok(rest.items.length > 0);
+    assert.ok(Number(rest.metadata.resourceVersion) > Number(page.metadata.resourceVersion));
   });
 
   test('tables name their columns once', async () => {

@@ -6,7 +6,7 @@ import type { KubeClient } from '../../../common/kube/client.js';
 import { ListWatch, keyOf } from '../../../common/kube/list-watch.js';
 import type { Pod } from '../../../common/kube/types.js';
 import { timestamp } from '../apiserver/time.js';
-import { behaviourLabel, type Behaviour } from './scenarios.js';
+import { behaviourLabel, type Behaviour } from './scenarios/templates.js';
 
 export interface SimulatedKubelet {
   stop(): Promise<void>;

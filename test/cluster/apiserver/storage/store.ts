@@ -124,6 +124,11 @@ export class Store {
     return history.slice(low);
   }
 
+  /** Whether everything that happened after a version can still be told. */
+  remembers(resource: string, version: number): boolean {
+    return version >= this.#bucket(resource).forgottenUpTo;
+  }
+
   /** Begins the history of a resource that is served from now on: nothing before this can be told. */
   open(resource: string): void {
     if (!this.#buckets.has(resource)) this.#bucket(resource).forgottenUpTo = this.#version;

@@ -1,8 +1,9 @@
 import type { Api } from '../api.js';
 import { jsonOf, type KubeObject } from '../kube-object.js';
 import { apiVersionOf, type Resource } from '../resources/resource.js';
-import { badRequest } from '../status-error.js';
+import { badRequest, expiredContinue } from '../status-error.js';
 import { keyOf } from '../storage/store.js';
+import { readContinue, writeContinue } from './continue-token.js';
 import { parseSelectors } from './selectors.js';
 
 export interface ListMeta {
@@ -14,12 +15,6 @@ export interface ListMeta {
 export interface Listed {
   items: KubeObject[];
   metadata: ListMeta;
-}
-
-interface ContinueToken {
-  /** Version of the first page: what a watch after the last page starts from. */
-  version: number;
-  after: string;
 }
 
 /**
@@ -36,6 +31,9 @@ export function listObjects(
   const limit = Number(query.get('limit') ?? 0);
   if (!Number.isInteger(limit) || limit < 0) throw badRequest(`invalid limit: ${query.get('limit')}`);
   const token = readContinue(query.get('continue'));
+  if (token?.version !== undefined && !api.store.remembers(resource.storage, token.version)) {
+    throw expiredContinue(writeContinue({ version: undefined, after: token.after }));
+  }
   const version = token?.version ?? api.store.version;
   const items: KubeObject[] = [];
   let more: KubeObject | undefined;
@@ -58,21 +56,6 @@ export function listObjects(
     if (!selects) metadata.remainingItemCount = remaining;
   }
   return { items, metadata };
-}
-
-function readContinue(text: string | null): ContinueToken | undefined {
-  if (!text) return undefined;
-  try {
-    const token = JSON.parse(Buffer.from(text, 'base64url').toString()) as ContinueToken;
-    if (typeof token.after === 'string' && Number.isInteger(token.version)) return token;
-  } catch {
-    // Falls through to the same answer as a token of the wrong shape.
-  }
-  throw badRequest('continue key is not valid: encoded continue token could not be parsed');
-}
-
-function writeContinue(token: ContinueToken): string {
-  return Buffer.from(JSON.stringify(token)).toString('base64url');
 }
 
 /** A list as JSON, from the kept JSON of its objects. */

@@ -8,6 +8,8 @@ import { parseSelectors, type Predicate } from './selectors.js';
 
 /** How often a quiet watch is told the current version, as by the real server about once a minute. */
 const bookmarkIntervalMs = 60_000;
+/** A last one comes that long before the watch ends, if it lasts longer (k8s.io/apiserver/pkg/storage/cacher). */
+const lastBookmarkMs = 2000;
 
 export interface WatchSink {
   /** One line of the stream. */
@@ -74,14 +76,14 @@ export function watchObjects(
   const timeoutSeconds = Number(query.get('timeoutSeconds') ?? 0);
   // Without a timeout of its own a watch ends after 30 to 60 minutes, so that clients spread out.
   const lifetimeMs = timeoutSeconds > 0 ? timeoutSeconds * 1000 : (1 + Math.random()) * 30 * 60_000;
-  const timeout = setTimeout(() => {
-    if (wantsBookmarks) sendBookmark();
-    sink.end();
-  }, lifetimeMs);
+  const timeout = setTimeout(() => sink.end(), lifetimeMs);
+  const hasLast = wantsBookmarks && lifetimeMs > lastBookmarkMs;
+  const last = hasLast ? setTimeout(() => sendBookmark(), lifetimeMs - lastBookmarkMs) : undefined;
   sink.onClose(() => {
     unsubscribe();
     clearInterval(bookmarks);
     clearTimeout(timeout);
+    clearTimeout(last);
   });
 }
 
