@@ -63,7 +63,8 @@ export async function ensureQemu(say: Say): Promise<string> {
 export async function guestImage(say: Say): Promise<GuestImage> {
   const root = await nodeRoot(say);
   const key = createHash('sha256')
-    .update(JSON.stringify([recipe, root, process.version]))
+    .update(JSON.stringify([recipe, process.version]))
+    .update(readFileSync(join(root, 'var/lib/dpkg/status')))
     .update(readFileSync(loader))
     .digest('hex')
     .slice(0, 12);
@@ -77,9 +78,13 @@ export async function guestImage(say: Say): Promise<GuestImage> {
       }
     }
     const partial = `${folder}.partial-${process.pid}`;
-    mkdirSync(partial);
-    await build(root, partial, say);
-    renameSync(partial, folder);
+    try {
+      mkdirSync(partial);
+      await build(root, partial, say);
+      renameSync(partial, folder);
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
   });
   return { kernel: join(folder, 'vmlinuz'), disk: join(folder, 'root.ext4') };
 }

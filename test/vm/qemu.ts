@@ -7,10 +7,8 @@ import type { GuestImage } from './image.js';
 import { parseReport, type Report } from './guest/report.js';
 
 export interface Guest {
-  /** The next thing that the guest reports. @throws when it ends, or says nothing for too long (it is ended then) */
+  /** The next thing that the guest reports. @throws with the end of its console when it ends, or hangs and is ended */
   next(): Promise<Report>;
-  /** The end of its console, for the message that says why. */
-  console(): string;
   /** Ends it at once. */
   stop(): Promise<void>;
 }
@@ -112,7 +110,6 @@ export function startGuest(options: GuestOptions): Guest {
         await new Promise<void>((resolve) => (notify = resolve));
       }
     },
-    console: tail,
     async stop() {
       end('it was stopped');
       await exited;
