@@ -1,20 +1,18 @@
 /** Plays one case: a counter, a migration of it, a fault in between; then the state of the world is looked at. */
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PodMigration } from '../../common/api/schema.js';
 import { messageOf } from '../../common/errors.js';
 import { ApiError } from '../../common/kube/api-error.js';
-import type { KubeClient } from '../../common/kube/client.js';
 import type { Pod } from '../../common/kube/types.js';
 import { countProblem, countsIn } from '../support/counts.js';
-import type { Cluster } from '../cluster/cluster.js';
 import { until } from '../support/until.js';
-import { Faults } from './arm.js';
 import { isLinkCase, nameOf, SOURCE, TARGET, type Case } from './cases.js';
 import { CopyWatch, copiesOf } from './copies.js';
 import { counterPod } from './counter.js';
 import { frozen, leftovers } from './leftovers.js';
+import type { World } from './world.js';
 import { textFrom, WrittenFiles } from './written.js';
 
 const NAMESPACE = 'default';
@@ -34,14 +32,6 @@ export interface Outcome {
   problems: string[];
   /** Folder with the logs, when something is wrong. */
   logs?: string;
-}
-
-export interface World {
-  cluster: Cluster;
-  kube: KubeClient;
-  faults: Faults;
-  /** Folder for the logs of what went wrong. */
-  logs: string;
 }
 
 let counter = 0;
@@ -68,6 +58,7 @@ export async function play(world: World, one: Case): Promise<Outcome> {
 class Play {
   /** The copy that is left was crashed from below and started anew by the kubelet. */
   startedAgain = false;
+  readonly #began = Date.now();
   readonly #written: WrittenFiles;
   readonly #watch: CopyWatch;
   readonly #logs: { name: string; path: string; from: number }[];
@@ -232,11 +223,24 @@ class Play {
     );
   }
 
-  /** Keeps what the programs have said since the case began. Answers the folder. */
+  /** Keeps what the programs have said since the case began, and the marks on the nodes. Answers the folder. */
   async keepLogs(problems: string[]): Promise<string> {
     const folder = join(this.world.logs, nameOf(this.one).replaceAll(/[^A-Za-z0-9.#-]+/g, '-'));
     mkdirSync(folder, { recursive: true });
     for (const { name, path, from } of this.#logs) writeFileSync(join(folder, name), textFrom(path, from));
+    for (const node of this.world.cluster.nodes) {
+      cpSync(join(node.dir, 'var/lib/lpm'), join(folder, node.name), {
+        recursive: true,
+        // Not the dumps themselves, nor what an earlier case has left.
+        filter: (path) => {
+          const found = statSync(path);
+          return (
+            !/\/(stage|incoming|checkpoint)$/.test(path) &&
+            (found.isDirectory() || found.mtimeMs >= this.#began)
+          );
+        },
+      });
+    }
     const migration = await this.#migration().catch(messageOf);
     const pods = await this.world.kube.pods.list({ namespace: NAMESPACE }).catch(messageOf);
     const copies = copiesOf(this.name);

@@ -16,13 +16,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../common/errors.js';
-import { clusterDown, clusterUp } from '../cluster/cluster.js';
-import { Faults } from './arm.js';
-import { agentsReady } from './ready.js';
+import { clusterDown } from '../cluster/cluster.js';
 import { allCases, nameOf, type Case } from './cases.js';
 import { line, matrix, type Result } from './matrix.js';
-import { play, type World } from './play.js';
-import { superviseController } from './supervisor.js';
+import { play } from './play.js';
+import { startWorld } from './world.js';
 
 const { values } = parseArgs({
   options: {
@@ -53,11 +51,7 @@ const say = (text: string): void =>
 /** Works off cases on a cluster of its own until there is none left. */
 async function worker(dir: string, waiting: Case[], results: Result[], total: number): Promise<void> {
   while (waiting.length > 0) {
-    const cluster = await clusterUp({ dir, faults: true });
-    const kube = cluster.client();
-    const world: World = { cluster, kube, faults: new Faults(cluster), logs: `${dir}-logs` };
-    await agentsReady(cluster);
-    const endSupervision = superviseController(cluster);
+    const world = await startWorld(dir);
     let dirty = false;
     try {
       for (let one = waiting.shift(); one; one = dirty ? undefined : waiting.shift()) {
@@ -67,8 +61,7 @@ async function worker(dir: string, waiting: Case[], results: Result[], total: nu
         dirty = outcome.problems.length > 0;
       }
     } finally {
-      await endSupervision();
-      kube.close();
+      await world.leave();
       // What a broken promise left behind must not be counted against the next case.
       if (dirty && waiting.length > 0) await clusterDown({ dir });
     }
