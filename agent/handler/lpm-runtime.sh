@@ -85,6 +85,7 @@ still_wanted() {
   alive ${LPM_HANDLER} || { echo "the handler is gone"; return 1; }
   wanted_pid=$PPID
   while process "$wanted_pid" && [ "$p_parent" -gt 1 ]; do
+    case $p_state in [ZXx]) break ;; esac
     [ "$p_parent" = "${LPM_HANDLER% *}" ] && return 0
     wanted_pid=$p_parent
   done
@@ -193,11 +194,15 @@ esac
 setting state-dir /var/lib/lpm
 state=$value
 
+# processes_in ID: the folders in /proc of all processes of a container, CRIU among them while it restores
+processes_in() {
+  grep -lE "[/:-]$1(\.scope)?\$" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/cgroup$||'
+}
+
 # take_away ID: removes a container with all its processes. What CRIU has restored goes first: CRIU holds it stopped by
 # ptrace, and would let it go by dying before it (ptrace(2): a tracer that dies detaches).
 take_away() {
-  for found in $(grep -lE "[/:-]$1(\.scope)?\$" /proc/[0-9]*/cgroup 2>/dev/null); do
-    found=${found%/cgroup}
+  for found in $(processes_in "$1"); do
     [ "$(readlink "$found/ns/pid")" = "$(readlink "/proc/$$/ns/pid")" ] || kill -9 "${found#/proc/}" 2>/dev/null
   done
   "$real" ${root:+--root "$root"} delete --force "$1" >/dev/null 2>&1 </dev/null
@@ -279,17 +284,18 @@ case $claim in
   *) die "$what: the claim in $pod cannot be read; nothing starts before somebody has looked at it" ;;
 esac
 
-# Has an earlier container of this name been restored and executed? Then this is an ordinary restart.
+# Has an earlier container of this name been restored and executed? Then this is an ordinary restart. That one is over, unless
+# the handler was killed before the caller had its answer: the caller knows nothing of it then, and nobody else ends it. Two
+# must never run.
 if [ -e "$container/executed" ]; then
-  if [ ! -e "$container/completed" ]; then
-    # The handler was killed while it restored that one. Two must never run: take away what is left of it.
-    former='' former_pid=''
-    while read -r key value; do
-      case $key in container) former=$value ;; esac
-    done <"$container/executed"
-    [ -n "$former" ] && [ "$former" != "$id" ] && take_away "$former"
-    process_left=$(grep -lE "[/:-]$former(\.scope)?\$" /proc/[0-9]*/cgroup 2>/dev/null | head -n 1)
-    [ -z "$process_left" ] || die "$what: the restored process still runs in the lost container $former; it is not started a second time"
+  former=''
+  while read -r key value; do
+    case $key in container) former=$value ;; esac
+  done <"$container/executed"
+  if [ -n "$former" ] && [ "$former" != "$id" ]; then
+    if [ ! -e "$container/completed" ] || [ -n "$(processes_in "$former")" ]; then take_away "$former"; fi
+    [ -z "$(processes_in "$former")" ] ||
+      die "$what: the restored process still runs in the lost container $former; it is not started a second time"
   fi
   exec "$real" "$@"
 fi
@@ -428,12 +434,21 @@ status=$?
 
 if [ "$status" -ne 0 ]; then
   take_away "$id"
+  # A CRIU whose runtime has died calls no script any more, and lets the processes go all the same. What may have executed,
+  # if only for a moment, is not repeated.
+  if grep -q 'Running pre-resume scripts' "$attempt/work/restore.log" 2>/dev/null &&
+    ln "$attempt/executed" "$container/executed" 2>/dev/null; then
+    sync "$container"
+  fi
   reason=$(grep -m 1 -hE '\) Error \(|^Error' "$attempt/work/restore.log" 2>/dev/null)
   [ -n "$reason" ] || reason="the runtime ended with exit code $status"
   if [ -s "$attempt/action.log" ]; then reason="$(head -n 1 "$attempt/action.log"); $reason"; fi
   read_claim "$pod" "$container"
   case $claim in
-    committed) failed "the restore failed after the commit and is repeated when the kubelet tries again: $reason" ;;
+    committed)
+      [ ! -e "$container/executed" ] || failed "the runtime ended when the restored processes executed already: $reason"
+      failed "the restore failed after the commit and is repeated when the kubelet tries again: $reason"
+      ;;
     revoked) failed "the migration was taken back (by $claimed_by) while it was restored" ;;
     *) failed "the restore failed: $reason" ;;
   esac

@@ -39,9 +39,11 @@ sh -c '
   [ ! -e "$FAKE/fail-late" ] || exit 1
   : >"$LPM_ATTEMPT/claimed"
   while [ -e "$FAKE/slow" ]; do sleep 0.01; done
-  CRTOOLS_SCRIPT_ACTION=pre-resume "$script"
+  echo "Running pre-resume scripts" >>"$LPM_ATTEMPT/work/restore.log"
+  [ -e "$FAKE/no-pre-resume" ] || CRTOOLS_SCRIPT_ACTION=pre-resume "$script"
   grep -q "^State:.[SR]" "/proc/$2/status" || exit 1
   echo "$LPM_ATTEMPT" >>"$FAKE/executed"
+  [ ! -e "$FAKE/lost" ] || exit 1
   CRTOOLS_SCRIPT_ACTION=post-resume "$script"
   exit 0' criu "$script" "$init"
 status=$?
@@ -534,6 +536,32 @@ test('a runtime that answers 0 without having resumed anything completes nothing
     it.calls().some((call) => / delete --force /.test(call)),
     'what is left is taken away',
   );
+});
+
+test('processes that run although the script before them was killed are marked as executed', async (t) => {
+  const it = home(t);
+  makeReady(it);
+  it.put('fake/no-pre-resume');
+  assert.equal((await it.create()).code, 0);
+  assert.ok(existsSync(join(it.container, 'executed')) && existsSync(join(it.container, 'restored')));
+  assert.equal(claimRevoked(it.pod, migration).claim, Claim.CLAIM_COMMITTED);
+});
+
+test('processes that were let go by a CRIU whose runtime had died are not restored a second time', async (t) => {
+  const it = home(t);
+  makeReady(it);
+  it.put('fake/no-pre-resume');
+  it.put('fake/lost');
+  const { code, stderr } = await it.create();
+  assert.equal(code, 1);
+  assert.match(stderr, /executed already/);
+  assert.equal(it.executions(), 1);
+
+  const next = 'b'.repeat(64);
+  makeReady(it, next);
+  assert.equal((await it.create(next)).code, 0);
+  assert.equal(it.executions(), 1, 'an ordinary create');
+  assert.match(it.calls().at(-1) ?? '', / create /);
 });
 
 test('of several attempts after the commit only one executes', async (t) => {
