@@ -21,6 +21,7 @@ const steps = [
   'agent.restore.ready kill',
   'handler.restoring error',
   'handler.claimed kill',
+  'handler.completed kill',
   'controller.restore.after kill',
   'agent.endSource.killed kill',
   'controller.thaw.before kill',
