@@ -16,7 +16,6 @@ export interface Complete {
   pod: string;
   frozenAt: number;
   image: Image;
-  boot: number;
 }
 
 const result = ({ frozenAt }: Complete): CheckpointResult => ({
@@ -49,7 +48,7 @@ function* make(agent: Agent, asked: CheckpointAsked, work: Work<CheckpointResult
   refuse();
   const finished = disk.read<Complete>(path);
   if (finished) {
-    if (finished.boot !== node.boot && world.guarded('a checkpoint of a former boot is not given away'))
+    if (finished.image.boot !== node.boot && world.guarded('a checkpoint of a former boot is not given away'))
       throw new LpmError('SourceChanged', 'The node was started anew since.');
     return result(finished);
   }
@@ -89,6 +88,7 @@ function* make(agent: Agent, asked: CheckpointAsked, work: Work<CheckpointResult
     )
       throw new LpmError('FreezeFailed', 'It did not stay frozen.');
 
+    world.note('dumped');
     yield { at: 'fence', ms: 2 };
     const sandbox = node.sandbox(asked.pod);
     if (!sandbox) throw new LpmError('SourceChanged', 'The pod is gone.');
@@ -101,7 +101,7 @@ function* make(agent: Agent, asked: CheckpointAsked, work: Work<CheckpointResult
     }
     yield { at: 'list the files', ms: 5 };
     stopIfCanceled();
-    const complete: Complete = { pod: asked.pod, frozenAt, image, boot: node.boot };
+    const complete: Complete = { pod: asked.pod, frozenAt, image };
     disk.write(path, complete);
     disk.remove(`${path}.partial`);
     world.note('checkpointed');
@@ -129,7 +129,14 @@ function* dump(agent: Agent, uid: string, source: Container): Steps<Image> {
       yield { at: 'dump', ms: 100 };
       yield { at: 'dump ends', ms: 100 };
       if (source.state === 'running' && node.up && !world.faults.criuFails()) {
-        image = { checkpoint: uid, instructions, whole: true };
+        image = {
+          checkpoint: uid,
+          instructions,
+          container: source.id,
+          whole: true,
+          boot: node.boot,
+          takenAtBoot: node.boot,
+        };
       }
       dumper.alive = false;
     })(),

@@ -200,9 +200,12 @@ function* pull(agent: Agent, { checkpoint, sourceNode }: RestoreAsked): Steps<Im
   const read = (source: Node): Image => {
     const complete = source.disk.read<Complete>(`artifacts/${checkpoint}`);
     if (!complete) throw new LpmError('CheckpointNotFound', 'There is no such checkpoint.');
-    if (complete.boot !== source.boot && world.guarded('a checkpoint of a former boot is not given away'))
+    if (
+      complete.image.boot !== source.boot &&
+      world.guarded('a checkpoint of a former boot is not given away')
+    )
       throw new LpmError('SourceChanged', 'The node was started anew since.');
-    return complete.image;
+    return { ...complete.image, takenAtBoot: source.boot };
   };
   if (sourceNode === node.name) return read(node);
   const source = world.node(sourceNode);

@@ -220,6 +220,7 @@ export class Controller {
 
   *#setFinalizer(context: Context, wanted: boolean): Steps {
     const { api } = this.world;
+    if (wanted && !this.world.guarded('a finalizer holds the migration while it is active')) return;
     for (;;) {
       yield* this.#flush(context);
       if (context.gone || context.dropped) return;

@@ -11,7 +11,8 @@ interface Waiting {
 
 export class Faults {
   readonly #left: Waiting[];
-  #duplicates = 0;
+  /** How much later each next message arrives a second time. */
+  readonly #duplicates: number[] = [];
   #lostAnswers = 0;
   #criuFailures = 0;
   /** When the last one struck or the last trouble of it ends. */
@@ -52,8 +53,8 @@ export class Faults {
     for (const each of this.#left) if (each.fault.since === milestone) each.since ??= points;
   }
 
-  duplicates(): boolean {
-    return this.#duplicates > 0 && this.#duplicates-- > 0;
+  duplicates(): number | undefined {
+    return this.#duplicates.shift();
   }
   losesAnswer(): boolean {
     return this.#lostAnswers > 0 && this.#lostAnswers-- > 0;
@@ -80,7 +81,7 @@ export class Faults {
         if (process.kind !== 'world') world.crash(process);
         return true;
       case 'duplicate':
-        this.#duplicates++;
+        this.#duplicates.push(ms);
         return true;
       case 'lose an answer of the API server':
         this.#lostAnswers++;
@@ -156,6 +157,9 @@ export class Faults {
         return true;
       case 'source pod is force-deleted':
         world.person.deleteSource(true);
+        return true;
+      case 'source pod is replaced':
+        world.person.replaceSource();
         return true;
       case 'target pod is deleted':
         world.person.deleteTarget(false);

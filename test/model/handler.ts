@@ -51,7 +51,7 @@ export function* create(world: World, node: Node, handler: Process, pod: string,
     }
     return 'plain';
   }
-  if (decision.do === 'refuse' && world.guarded('the handler refuses a second attempt')) return 'failed';
+  if (decision.do === 'refuse') return 'failed';
 
   const deadline = Math.floor(world.uptime / 1000) + WAIT_SECONDS;
   yield { at: 'write waiting', ms: 3 };
@@ -72,7 +72,7 @@ export function* create(world: World, node: Node, handler: Process, pod: string,
   yield { at: 'begin an attempt', ms: 3 };
   const first = !disk.has(`${folder}/attempted`);
   if (first) disk.write(`${folder}/attempted`, true);
-  else if (world.guarded('the handler refuses a second attempt') && !mayAttempt(filesOf(node, pod), first)) {
+  else if (!mayAttempt(filesOf(node, pod), first)) {
     return 'failed';
   }
   world.note('attempted');
@@ -173,6 +173,7 @@ function* restore({
     (world.uptime / 1000 < deadline && handler.alive);
 
   yield { at: 'post-restore', ms: 50 };
+  container.orphan = !handler.alive || world.uptime / 1000 >= deadline;
   if (!stillWanted()) return taken(node, id);
   yield { at: 'claim', ms: 3 };
   if (world.guarded('the claim is made before anything executes')) {

@@ -78,7 +78,9 @@ class PodWorker {
   }
   /** The runtime's container of the pod that is not over. */
   get #container(): Container | undefined {
-    return this.node.containers.find((each) => each.pod === this.uid && each.state !== 'exited');
+    return this.node.containers.find(
+      ({ pod, state, started }) => pod === this.uid && state === 'running' && started,
+    );
   }
 
   *run(): Steps {
@@ -102,11 +104,6 @@ class PodWorker {
           if (this.#leaving) continue;
         }
         yield* this.#start(pod);
-        continue;
-      }
-      if (container.state === 'created') {
-        // A kubelet before this one did not come to starting it.
-        node.kill(container);
         continue;
       }
       yield* this.#report(container);
@@ -142,6 +139,7 @@ class PodWorker {
       const container = node.create(uid, 'plain', id);
       yield { at: 'start a container', ms: 20 };
       if (container.state === 'created') container.state = 'running';
+      container.started = true;
       if (node.isFrozen(container)) {
         world.note('born frozen');
         // The runtime's call hangs as long as the pod is frozen.
@@ -165,6 +163,8 @@ class PodWorker {
       handler,
       (function* (): Steps {
         outcome = yield* create(world, node, handler, uid, id);
+        // The runtime knows it, whether or not its kubelet still waits.
+        for (const each of node.containers) if (each.id === id && outcome === 'restored') each.started = true;
         handler.alive = false;
       })(),
       'handler begins',

@@ -7,6 +7,11 @@ import type { World } from './world.js';
 export interface Image {
   checkpoint: string;
   instructions: number;
+  /** Boots of the source's node when it was dumped and when it was taken from there. */
+  boot: number;
+  takenAtBoot: number;
+  /** ID of the container that was dumped. */
+  container: string;
   whole: boolean;
 }
 
@@ -22,6 +27,10 @@ export interface Container {
   pending: { kill: boolean; term: boolean };
   /** Restored, but CRIU has not let it go. */
   held: boolean;
+  /** The runtime's call that made it has returned: the kubelet counts it as the pod's container. */
+  started: boolean;
+  /** When it claimed, nobody waited for it any more. */
+  orphan: boolean;
   image?: Image;
   attempt: number;
 }
@@ -86,6 +95,8 @@ export class Node {
       frozen: false,
       pending: { kill: false, term: false },
       held: false,
+      started: false,
+      orphan: false,
       attempt,
     };
     this.containers.push(container);

@@ -99,6 +99,17 @@ export class Person {
     this.#deletePod(this.world.sourcePod, force);
   }
 
+  /** Its owner's controller makes another of its name, on another node. */
+  replaceSource(): void {
+    const { world } = this;
+    const pod = world.api.podByUid(world.sourcePod);
+    if (!pod) return;
+    this.#deletePod(world.sourcePod, true);
+    const spec = { ...pod.spec!, nodeName: 'c' };
+    world.api.createPod({ ...pod, metadata: { name: pod.metadata.name }, spec }, 'pod-namesake');
+    world.truth.namesake = true;
+  }
+
   deleteTarget(force: boolean): void {
     const uid = this.#current?.status?.restoredPodUID;
     if (uid) this.#deletePod(uid, force);

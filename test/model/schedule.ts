@@ -56,6 +56,7 @@ export const FAULTS = [
   'migration is cancelled',
   'source pod is deleted',
   'source pod is force-deleted',
+  'source pod is replaced',
   'target pod is deleted',
   'target pod is force-deleted',
 ] as const;
@@ -66,6 +67,7 @@ export const MILESTONES = [
   'before',
   'the migration begins',
   'frozen',
+  'dumped',
   'fenced',
   'checkpointed',
   'ready',
@@ -94,45 +96,74 @@ export interface Schedule {
   faults: Fault[];
 }
 
-const fault: fc.Arbitrary<Fault> = fc.record({
+/** A kind of trouble: faults that must come together to make it, each somewhere within its range. */
+export interface Pattern {
+  setup?: Partial<Setup>;
+  faults: {
+    kind: FaultKind | readonly FaultKind[];
+    since: Milestone;
+    after: readonly [number, number];
+    ms?: readonly [number, number];
+  }[];
+}
+
+const DURATIONS = [30, 300, 3_000, 15_000, 60_000, 150_000] as const;
+
+const anyFault: fc.Arbitrary<Fault> = fc.record({
   kind: fc.constantFrom(...FAULTS),
   since: fc.constantFrom(...MILESTONES),
   after: fc.oneof(fc.nat(6), fc.nat(40), fc.nat(150)),
-  ms: fc.constantFrom(30, 300, 3_000, 15_000, 60_000, 150_000),
+  ms: fc.constantFrom(...DURATIONS),
 });
 
-export const schedules: fc.Arbitrary<Schedule> = fc.record({
-  seed: fc.nat(),
-  setup: fc.record({
-    sameNode: fc.oneof(
-      { weight: 7, arbitrary: fc.constant(false) },
-      { weight: 1, arbitrary: fc.constant(true) },
-    ),
-    controllers: fc.constantFrom<1 | 2>(1, 2),
-    sourceCgroup: fc.constantFrom<1 | 2>(1, 2),
-    targetCgroup: fc.constantFrom<1 | 2>(1, 2),
-    probe: fc.constantFrom<Setup['probe']>('none', 'none', 'liveness', 'unannounced'),
-    graceMs: fc.constantFrom(100, 5_000, 30_000),
-    diesOnTerm: fc.boolean(),
-    timeoutSeconds: fc.constantFrom(600, 60),
-    again: fc.boolean(),
-  }),
-  faults: fc.array(fault, { maxLength: 7 }),
+const anySetup: fc.Arbitrary<Setup> = fc.record({
+  sameNode: fc.oneof(
+    { weight: 7, arbitrary: fc.constant(false) },
+    { weight: 1, arbitrary: fc.constant(true) },
+  ),
+  controllers: fc.constantFrom<1 | 2>(1, 2),
+  sourceCgroup: fc.constantFrom<1 | 2>(1, 2),
+  targetCgroup: fc.constantFrom<1 | 2>(1, 2),
+  probe: fc.constantFrom<Setup['probe']>('none', 'none', 'liveness', 'unannounced'),
+  graceMs: fc.constantFrom(100, 5_000, 30_000),
+  diesOnTerm: fc.boolean(),
+  timeoutSeconds: fc.constantFrom(600, 60),
+  again: fc.boolean(),
 });
+
+/** Schedules with this trouble, and more of any kind when asked for. */
+export function withPattern({ setup = {}, faults }: Pattern, more = 0): fc.Arbitrary<Schedule> {
+  const made = faults.map(({ kind, since, after: [least, most], ms }) =>
+    fc.record({
+      kind: typeof kind === 'string' ? fc.constant(kind) : fc.constantFrom(...kind),
+      since: fc.constant(since),
+      after: fc.integer({ min: least, max: most }),
+      ms: ms ? fc.integer({ min: ms[0], max: ms[1] }) : fc.constantFrom(...DURATIONS),
+    }),
+  );
+  return fc.record({
+    seed: fc.nat(),
+    setup: anySetup.map((any) => ({ ...any, ...setup })),
+    faults: fc
+      .tuple(fc.tuple(...made), fc.array(anyFault, { maxLength: more }))
+      .map(([first, others]) => [...first, ...others]),
+  });
+}
+
+/** Anything at all; every second schedule has a trouble that must be met in a narrow window. */
+export function schedules(patterns: readonly Pattern[]): fc.Arbitrary<Schedule> {
+  const any = fc.record({
+    seed: fc.nat(),
+    setup: anySetup,
+    faults: fc.array(anyFault, { maxLength: 7 }),
+  });
+  return fc.oneof(
+    { weight: patterns.length, arbitrary: any },
+    ...patterns.map((pattern) => ({ weight: 1, arbitrary: withPattern(pattern, 2) })),
+  );
+}
 
 /** Period and threshold of the liveness probe, and what that comes to. */
 export const LIVENESS = { periodSeconds: 10, failureThreshold: 3, timeoutSeconds: 1 };
 export const LIVENESS_MS = 21_000;
 export const UNANNOUNCED_MS = 100;
-
-export const CALM: Setup = {
-  sameNode: false,
-  controllers: 1,
-  sourceCgroup: 2,
-  targetCgroup: 2,
-  probe: 'none',
-  graceMs: 30_000,
-  diesOnTerm: false,
-  timeoutSeconds: 600,
-  again: false,
-};

@@ -52,16 +52,18 @@ export function* ask<T>(
   timeoutMs: number,
 ): Steps<T> {
   const call: Call<T> = { canceled: false };
-  const message = (call: Call<T>): void => {
+  const message = (call: Call<T>, late = 0): void => {
     const wire = new Process('wire', `${what} to ${place}`);
     world.scheduler.spawn(
       wire,
-      transport(world, caller.place, place, what, callee, work, call),
+      transport(world, caller.place, place, what, callee, work, call, late),
       `send ${what}`,
     );
   };
   message(call);
-  if (world.faults.duplicates()) message({ canceled: true });
+  // To look twice is the same as once.
+  const late = what === 'pod state' ? undefined : world.faults.duplicates();
+  if (late !== undefined) message({ canceled: true }, late);
   yield {
     at: `answer ${what}`,
     until: () => call.outcome !== undefined || call.callee?.alive === false,
@@ -82,8 +84,9 @@ function* transport<T>(
   callee: () => Process | undefined,
   work: (call: Call<T>) => Steps<T>,
   call: Call<T>,
+  late: number,
 ): Steps {
-  yield { at: `wire ${what}`, ms: 1 };
+  yield { at: `wire ${what}`, ms: 1 + late };
   // One that is cut off does not know it: what was sent before may still arrive when the link is back.
   if (world.links.isCut(from, to)) return;
   const process = callee();

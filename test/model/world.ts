@@ -53,6 +53,8 @@ export class World {
     restoredExecuted: false,
     /** Nodes that never come back. */
     lost: new Set<string>(),
+    /** There is another pod of the source's name, which nobody may touch. */
+    namesake: false,
     /** What a person has decided. */
     resolved: undefined as 'Source' | 'Target' | undefined,
   };
@@ -215,8 +217,15 @@ export class World {
           if (executedBy(node.disk, each.pod) !== 'target') this.#broken('The target starts from its image.');
         } else if (each.image && each.attempt >= 0) {
           if (truth.restoredExecuted) this.#broken('A second restored process executes.');
+          if (each.orphan)
+            this.#broken('A restore executes that the runtime has given up and will take away.');
+          if (!this.#accepted(each.image.container))
+            this.#broken('Another process was moved than the accepted one.');
           if (each.image.instructions !== truth.instructions)
-            this.#broken('The restored state is older than the source.');
+            this.#broken(
+              'The restored state is older than the source.',
+              each.image.takenAtBoot !== each.image.boot,
+            );
           truth.restoredExecuted = true;
           delete each.image;
         }
@@ -225,10 +234,19 @@ export class World {
     if (executing > 1) this.#broken('Two copies execute.');
   }
 
-  /** A source whose node was started anew has lost its state and its freeze with it: nothing there could have known. */
-  #broken(rule: string): void {
-    if (this.node(this.sourceNode).boot > 1) throw new KnownLimit(rule);
+  /**
+   * A source whose node was started anew has lost its state and its freeze with it. What the target has taken from there
+   * before cannot know; what it takes later must.
+   */
+  #broken(rule: string, takenAfterReboot = false): void {
+    if (this.node(this.sourceNode).boot > 1 && !takenAfterReboot) throw new KnownLimit(rule);
     throw new Violation(rule);
+  }
+
+  #accepted(container: string): boolean {
+    return [...this.api.migrations.values()].some((each) =>
+      each.status?.sourceContainers?.some(({ containerID }) => containerID === container),
+    );
   }
 
   /** When all is quiet: somebody runs, nothing stands still, every migration has ended or says that it is stuck. */
@@ -240,6 +258,9 @@ export class World {
           `Migration ${metadata.name} neither ends nor says that it is stuck (${status?.phase}).`,
         );
     }
+    const namesake = this.api.podByUid('pod-namesake');
+    if (this.truth.namesake && (!namesake || namesake.metadata.deletionTimestamp))
+      throw new Violation('Another pod of the same name was deleted.');
     const stuck = this.person.stuck;
     if (stuck) this.note('stuck at the end');
     const nodes = [...this.nodes.values()].filter(({ up }) => up);
@@ -299,6 +320,7 @@ export class World {
     source.sandboxes.set(this.sourcePod, { pod: this.sourcePod, fence: false, stopping: false });
     const container = source.create(this.sourcePod, 'plain');
     container.state = 'running';
+    container.started = true;
     const pod = aPod((each) => {
       each.metadata.uid = this.sourcePod;
       each.spec.nodeName = 'a';
