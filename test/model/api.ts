@@ -22,6 +22,8 @@ export class Watch {
   migrations = new Map<string, PodMigration>();
   pods = new Map<string, Pod>();
   readonly queue: (() => void)[] = [];
+  /** Changes seen so far. */
+  seen = 0;
 }
 
 export class Api {

@@ -89,6 +89,7 @@ export class Controller {
     for (;;) {
       let next = 60_000;
       this.#wake = false;
+      const { seen } = this.#watch;
       for (const name of new Set([...this.#watch.migrations.keys(), ...this.#contexts.keys()])) {
         try {
           next = Math.min(next, yield* this.#reconcile(name));
@@ -98,10 +99,9 @@ export class Controller {
           next = 500;
         }
       }
-      const events = this.#watch.queue.length;
       yield {
         at: 'reconcile',
-        until: () => this.#wake || this.#watch.queue.length < events,
+        until: () => this.#wake || this.#watch.seen > seen,
         timeoutMs: next,
       };
     }

@@ -55,8 +55,9 @@ export const GUARDS = {
   'what runs is looked at once more behind the fence': {
     setup: { probe: 'none' },
     faults: [
+      { kind: 'cut source and API server', since: 'frozen', after: [0, 6], ms: [5_000, 60_000] },
+      { kind: 'the source is killed', since: 'dumped', after: [0, 1] },
       { kind: 'late', since: 'dumped', after: [0, 2], ms: [500, 5_000] },
-      { kind: 'the source is killed', since: 'dumped', after: [1, 4] },
     ],
   },
   'a tombstone keeps late requests from freezing': {

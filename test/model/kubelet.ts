@@ -49,6 +49,7 @@ export function* deliver(world: World, place: string, watch: Watch): Steps {
     };
     yield { at: 'watch event', ms: 5 };
     watch.queue.shift()?.();
+    watch.seen++;
   }
 }
 

@@ -42,6 +42,8 @@ export function runModel(options: { runs: number; seed?: number; path?: string; 
     }),
     {
       numRuns: options.runs,
+      // What is left out is known: the shortest schedule says no more than the first.
+      endOnFailure: without !== undefined,
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.path === undefined ? {} : { path: options.path }),
     },
