@@ -20,8 +20,11 @@ export interface LinkCase {
   column: string;
   link: readonly [string, string];
   moment: FaultPoint;
-  /** Healed after a short time, or only when nothing goes on without it. */
-  healed: 'soon' | 'late';
+  /**
+   * Healed after a short time; or only when nothing goes on without it; or even later, when a person has decided what the
+   * migration says that it cannot know.
+   */
+  healed: 'soon' | 'late' | 'after a decision';
 }
 
 export type Case = PointCase | LinkCase;
@@ -70,7 +73,7 @@ const moments: Record<string, FaultPoint> = {
 export function linkCases(): LinkCase[] {
   return Object.entries(links).flatMap(([name, link]) =>
     Object.entries(moments).flatMap(([when, moment]) =>
-      (['soon', 'late'] as const).map((healed) => ({
+      (['soon', 'late', 'after a decision'] as const).map((healed) => ({
         row: `${name} cut ${when}`,
         column: `healed ${healed}`,
         link,

@@ -20,7 +20,7 @@ import { clusterDown } from '../cluster/cluster.js';
 import { allCases, nameOf, type Case } from './cases.js';
 import { line, matrix, type Result } from './matrix.js';
 import { play } from './play.js';
-import { startWorld } from './world.js';
+import { startWorld, type World } from './world.js';
 
 const { values } = parseArgs({
   options: {
@@ -50,12 +50,25 @@ const say = (text: string): void =>
 
 /** Works off cases on a cluster of its own until there is none left. */
 async function worker(dir: string, waiting: Case[], results: Result[], total: number): Promise<void> {
-  while (waiting.length > 0) {
-    const world = await startWorld(dir);
+  for (let failures = 0; waiting.length > 0;) {
+    let world: World;
+    try {
+      world = await startWorld(dir);
+    } catch (error) {
+      // A busy machine; but what never works is said.
+      if (++failures === 3) throw error;
+      say(`the cluster is started again: ${messageOf(error)}`);
+      await clusterDown({ dir });
+      continue;
+    }
     let dirty = false;
     try {
       for (let one = waiting.shift(); one; one = dirty ? undefined : waiting.shift()) {
-        const outcome = await play(world, one);
+        let outcome = await play(world, one);
+        if (outcome.notMet) {
+          say(`again, ${line({ one, outcome })}`);
+          outcome = await play(world, one);
+        }
         results.push({ one, outcome });
         say(`${results.length}/${total} ${line({ one, outcome })}`);
         dirty = outcome.problems.length > 0;
