@@ -7,7 +7,6 @@
 export interface HandlerFiles {
   claim?: string | undefined;
   executed?: string | undefined;
-  completed: boolean;
   attempted: boolean;
   /** Names, one a line. */
   wanted?: string | undefined;
@@ -32,16 +31,19 @@ export function readClaim({ claim, executed }: HandlerFiles): ClaimRead {
 }
 
 export type CreateDecision =
-  /** An ordinary create; `takeAway`: what is left of the one before must be taken away first. */
-  { do: 'create'; takeAway: boolean } | { do: 'refuse' } | { do: 'wait' };
+  /** An ordinary create; what is left of the restored container `former` must be taken away first, or nothing is started. */
+  { do: 'create'; former?: string } | { do: 'refuse' } | { do: 'wait' };
 
 /** At the beginning of `create` of a container of a pod that a migration made. */
 export function atCreate(files: HandlerFiles, name: string): CreateDecision {
   const { word } = readClaim(files);
   if (word === 'revoked' || word === 'unreadable') return { do: 'refuse' };
-  if (files.executed !== undefined) return { do: 'create', takeAway: !files.completed };
+  if (files.executed !== undefined) {
+    const former = lineOf(files.executed, 'container');
+    return former === undefined ? { do: 'create' } : { do: 'create', former };
+  }
   if (word === 'committed' && files.wanted !== undefined && !files.wanted.split('\n').includes(name)) {
-    return { do: 'create', takeAway: false };
+    return { do: 'create' };
   }
   if (files.attempted && word !== 'committed') return { do: 'refuse' };
   return { do: 'wait' };
@@ -54,8 +56,7 @@ export function whileWaiting(
   pastDeadline: boolean,
 ): 'refuse' | 'restore' | 'wait' {
   if (readClaim(files).word === 'revoked') return 'refuse';
-  const readyFor = files.ready?.split('\n').find((line) => line.startsWith('container '));
-  if (readyFor === `container ${containerId}`) return 'restore';
+  if (files.ready !== undefined && lineOf(files.ready, 'container') === containerId) return 'restore';
   return pastDeadline ? 'refuse' : 'wait';
 }
 
@@ -68,6 +69,11 @@ export function mayAttempt(files: HandlerFiles, firstAttempt: boolean): boolean 
 export function mayResume(files: HandlerFiles, migration: string): boolean {
   const { word, by } = readClaim(files);
   return word === 'committed' && by === migration;
+}
+
+function lineOf(text: string, key: string): string | undefined {
+  const line = text.split('\n').find((each) => each.startsWith(`${key} `));
+  return line?.slice(key.length + 1);
 }
 
 function words(text: string): string[] {

@@ -26,7 +26,6 @@ function filesOf(node: Node, pod: string): HandlerFiles {
   return {
     claim: disk.read<string>(`${podFolder(pod)}/claim`),
     executed: disk.read<string>(`${folder}/executed`),
-    completed: disk.has(`${folder}/completed`),
     attempted: disk.has(`${folder}/attempted`),
     wanted: disk.read<string>(`${podFolder(pod)}/wanted`),
     ready: ready && `restore ${ready.migration}\ncontainer ${ready.container}`,
@@ -40,14 +39,20 @@ export function* create(world: World, node: Node, handler: Process, pod: string,
   yield { at: 'create', ms: 10 };
   const decision = atCreate(filesOf(node, pod), 'counter');
   if (decision.do === 'create') {
-    if (decision.takeAway) {
-      const former = disk.read<string>(`${folder}/executed`)!.split(' ')[1];
-      yield { at: 'take away the former', ms: 20 };
-      if (former && former !== id && world.guarded('what a lost handler restored is taken away')) {
+    const { former } = decision;
+    if (
+      former !== undefined &&
+      former !== id &&
+      world.guarded('what a lost handler restored is taken away')
+    ) {
+      const runs = (): boolean =>
+        node.containers.some((each) => each.id === former && each.state === 'running');
+      if (runs()) {
+        yield { at: 'take away the former', ms: 20 };
         node.delete(former);
-        // One that is frozen with its pod does not end: then it is not started a second time.
-        if (node.containers.some((each) => each.id === former && each.state === 'running')) return 'failed';
       }
+      // One that is frozen with its pod does not end: then it is not started a second time.
+      if (runs()) return 'failed';
     }
     return 'plain';
   }
@@ -87,7 +92,7 @@ export function* create(world: World, node: Node, handler: Process, pod: string,
   const stage = disk.read<Image>(`${folder}/stage`);
   if (!stage) return failed('no stage');
   if (!stage.whole) return failed('the stage is damaged');
-  const mark = `container ${id} attempt ${number}`;
+  const mark = `container ${id}\nattempt ${number}`;
 
   const criu = new Process('criu', `restore ${pod} ${node.name}`);
   const restoring: Restoring = {
