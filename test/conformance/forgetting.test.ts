@@ -32,16 +32,6 @@ test('a watch on which nothing happens gets a bookmark about each minute, from w
   await next.return(undefined);
 });
 
-test('a watch that asks for bookmarks gets one shortly before it ends', async () => {
-  const { namespace, migrations } = subject;
-  const { metadata } = await migrations.list({ namespace });
-  const query = { namespace, resourceVersion: metadata.resourceVersion!, timeoutSeconds: 6 };
-  const types: string[] = [];
-  const watch = migrations.watch({ ...query, allowWatchBookmarks: true }, AbortSignal.timeout(30_000));
-  for await (const { type, object } of watch) if (!object.metadata.name) types.push(type);
-  assert.deepEqual(types, ['BOOKMARK']);
-});
-
 test('a page of a list that is forgotten is refused with 410 and the way to the rest', async (t) => {
   const { namespace, migrations } = subject;
   for (const name of ['page-1', 'page-2']) {
