@@ -24,6 +24,7 @@ import { checkRequest, type CheckedRequest } from './checkpoint-request.js';
 import type { Context } from './context.js';
 import { pagesWritten } from './criu-stats.js';
 import { dumpContainer } from './dump.js';
+import { checkFenced } from './fence.js';
 import { freezeAll, isFrozen, thawAll } from './freeze.js';
 import { checkUnchanged, identify } from './identify.js';
 import { collectLayer, overlayOfProcess } from './layer.js';
@@ -108,7 +109,10 @@ async function checkpoint(
     );
   }
   const finished = readManifest(state, request.checkpointUid);
-  if (finished) return finished.result;
+  if (finished) {
+    await checkFenced(context, finished);
+    return finished.result;
+  }
   let frozen: readonly FreezerCgroup[] = [];
   try {
     const containers = await identify(context, request);

@@ -2,13 +2,26 @@ import { existsSync, rmSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
+import { isThawed, readManifest } from './artifacts.js';
 import type { Context } from './context.js';
+import { isFenced } from './fence.js';
 import { keepDumpLogs, keepRestoreLogs } from './kept-logs.js';
 import { observePod } from './target.js';
 import { folderBytes } from './volumes.js';
 
-/** Removes the artifacts of a checkpoint. Answers the bytes that this frees. */
+/**
+ * Removes the artifacts of a checkpoint. Answers the bytes that this frees.
+ *
+ * @throws PodBusy while its source is frozen: they hold the record of why, and of who may thaw it
+ */
 export async function discardCheckpoint(context: Context, checkpointUid: string): Promise<number> {
+  const manifest = readManifest(context.state, checkpointUid);
+  if (manifest?.owner && !isThawed(context.state, checkpointUid) && (await isFenced(context, manifest))) {
+    throw new LpmError(
+      'PodBusy',
+      `Pod ${manifest.pod.name} is frozen for checkpoint ${checkpointUid}: its artifacts are needed until it is thawed or ended.`,
+    );
+  }
   const artifacts = context.state.artifacts(checkpointUid);
   await keepDumpLogs(context, checkpointUid, artifacts);
   return remove(artifacts);
@@ -48,6 +61,16 @@ export async function removeForgottenPods(context: Context, now = Date.now()): P
     if ((await context.cri.sandboxes(uid)).length > 0) continue;
     rmSync(folder, { recursive: true, force: true });
     context.log.info('removed the marks of a pod that is gone', { pod_uid: uid });
+  }
+}
+
+/** Removes the marks of checkpoints that are over: no request for one is on its way for so long. */
+export async function removeOldThawedMarks(context: Context, now = Date.now()): Promise<void> {
+  const root = context.state.artifactsRoot;
+  for (const name of await readdir(root)) {
+    if (!name.endsWith('.thawed')) continue;
+    const { mtimeMs } = await stat(join(root, name));
+    if (now - mtimeMs >= KEEP_MS) rmSync(join(root, name), { force: true });
   }
 }
 

@@ -1,16 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError, messageOf } from '../common/errors.js';
-import { freezerState, isFrozenItself, setFreezer, waitFrozen, type FreezerCgroup } from './cgroup.js';
+import {
+  freezerState,
+  isFrozenItself,
+  processesBelow,
+  setFreezer,
+  waitFrozen,
+  type FreezerCgroup,
+} from './cgroup.js';
+import { waitingInVfork } from './vfork.js';
 
 /** A process that does not freeze within this time hangs in the kernel; a pod is not kept half frozen for longer. */
 const FREEZE_TIMEOUT_MS = 5000;
 
+/** How long another moment is tried, when a process stands where it cannot be dumped. */
+const SUITABLE_MOMENT_MS = 3000;
+
 /**
- * Freezes several cgroups together: all switches are set before the first is waited for.
+ * Freezes several cgroups together: all switches are set before the first is waited for. A moment in which a process waits
+ * for its vfork child is let go by: it would make the dump fail, and the next one is milliseconds away.
  *
  * @returns when the first switch was about to be set (wall clock)
  * @throws FreezeFailed; everything is thawed again then
  */
 export async function freezeAll(cgroups: readonly FreezerCgroup[]): Promise<Date> {
+  const end = performance.now() + SUITABLE_MOMENT_MS;
+  for (let round = 1; ; round++) {
+    const frozenAt = await freezeOnce(cgroups);
+    const [unsuitable] = waitingInVfork(cgroups.flatMap(({ dir }) => processesBelow(dir)));
+    if (unsuitable === undefined) return frozenAt;
+    thawAll(cgroups);
+    if (performance.now() > end) {
+      throw new LpmError(
+        'FreezeFailed',
+        `Process ${unsuitable} waits for a child that it made by vfork and that calls no exec: in this state CRIU cannot dump it.`,
+        { hint: 'Look at what that process is starting, and try again when it is done.' },
+      );
+    }
+    // Not in step with a process that does the same thing over and over.
+    await delay(1 + (round % 7));
+  }
+}
+
+async function freezeOnce(cgroups: readonly FreezerCgroup[]): Promise<Date> {
   const frozenAt = new Date();
   try {
     for (const cgroup of cgroups) setFreezer(cgroup, true);

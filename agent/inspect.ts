@@ -8,6 +8,7 @@ import { memoryBytes } from './memory.js';
 import type { CheckedPod } from './names.js';
 import { readText } from './oci.js';
 import { nameOf, requireSandbox, runningContainers, type RunningContainer } from './pod-view.js';
+import { readStat } from './process.js';
 import { assignVolumes, findEmptyDirs, folderBytes } from './volumes.js';
 
 /** What matters for checkpointing a pod, from the runtime and /proc. Changes nothing. */
@@ -41,7 +42,7 @@ export async function inspectPod(context: Context, pod: CheckedPod): Promise<Con
         ),
         terminal: (await context.cri.containerInfo(cri.id)).terminal,
         usesIoUring: (await Promise.all(pids.map(holdsIoUring))).includes(true),
-        problems: [...layer.problems, ...namespaceProblems(container)],
+        problems: [...layer.problems, ...namespaceProblems(container), ...stoppedProblems(pids)],
       };
     }),
   );
@@ -57,6 +58,15 @@ async function writableLayer(
     if (!(error instanceof LpmError)) throw error;
     return { bytes: 0, problems: [`Container ${name}: ${error.message}`] };
   }
+}
+
+/** A stopped process (SIGSTOP, a debugger) never gets to where CRIU waits for it when its cgroup is frozen. */
+function stoppedProblems(pids: readonly number[]): string[] {
+  const stopped = pids.filter((pid) => ['T', 't'].includes(readStat(pid)?.state ?? ''));
+  if (stopped.length === 0) return [];
+  return [
+    `${stopped.length === 1 ? 'A process is' : `${stopped.length} processes are`} stopped (SIGSTOP or a debugger), and CRIU cannot dump what is stopped and frozen; continue ${stopped.length === 1 ? 'it' : 'them'} first.`,
+  ];
 }
 
 /** Namespaces that CRIU and the runtime cannot bring back in another sandbox. */

@@ -78,7 +78,7 @@ function listing(root: string): string {
   return execFileSync('sh', ['-c', script], { cwd: root, encoding: 'utf8' });
 }
 
-/** Applies a staged layer with the runtime handler itself; its real runtime only notes that it was called. */
+/** Applies a staged layer with the runtime handler itself; its real runtime only says that it has executed something. */
 function applyWithHandler(
   t: TestContext,
   rootfs: string,
@@ -93,7 +93,12 @@ function applyWithHandler(
   mkdirSync(join(dir, 'bin'));
   copyFileSync(new URL('handler/lpm-runtime.sh', import.meta.url), join(dir, 'bin/lpm-runtime'));
   chmodSync(join(dir, 'bin/lpm-runtime'), 0o755);
-  put('etc/runtime', '/bin/true');
+  put(
+    'bin/runtime',
+    '#!/bin/sh\ncase " $* " in *" restore "*) ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" ;; esac\n',
+  );
+  chmodSync(join(dir, 'bin/runtime'), 0o755);
+  put('etc/runtime', join(dir, 'bin/runtime'));
   put('etc/state-dir', join(dir, 'state'));
   put('etc/wait-seconds', '2');
   const annotations = {

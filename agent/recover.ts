@@ -10,10 +10,14 @@ import type { Context } from './context.js';
 import { thawAll } from './freeze.js';
 import { keepDumpLogs } from './kept-logs.js';
 import { findOciContainer } from './oci.js';
+import { killTree } from './process.js';
 import { readFields } from './state.js';
 
-/** A runtime that an agent before us left dumping is given this long: thawed under CRIU's hands, a process would crash. */
-const DUMPER_PATIENCE_MS = 60_000;
+/**
+ * A runtime that an agent before us left dumping is given this long: thawed under CRIU's hands, a process would crash. One that
+ * takes longer is killed: CRIU's parasite code notices that it is gone and gives its process back as it was.
+ */
+const DUMPER_PATIENCE_MS = 10_000;
 
 /**
  * Takes back what an agent that died left half done: a checkpoint without checkpoint.json counts for nobody, so its
@@ -26,11 +30,16 @@ export async function recoverCheckpoints(context: Context): Promise<void> {
     FAULT: await faultPoint('agent.recover.found');
     const partial = context.state.partialArtifacts(checkpointUid);
     const end = performance.now() + DUMPER_PATIENCE_MS;
-    const dumping = (): boolean =>
+    const dumpers = (): number[] =>
       readdirSync(partial)
         .filter((name) => name.endsWith('.dumper'))
-        .some((name) => dumperAlive(readFields(join(partial, name))));
-    while (dumping() && performance.now() < end) await delay(50);
+        .map((name) => readFields(join(partial, name)))
+        .filter((fields) => dumperAlive(fields))
+        .map((fields) => Number(fields?.pid));
+    while (dumpers().length > 0) {
+      if (performance.now() > end) dumpers().forEach(killTree);
+      await delay(50);
+    }
     const cgroups: FreezerCgroup[] = [];
     for (const id of unfinished?.containerIds ?? []) {
       try {

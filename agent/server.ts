@@ -7,7 +7,7 @@ import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
 import { knownCheckpoints } from './artifacts.js';
 import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
-import { removeForgottenMarks, removeForgottenPods } from './discard.js';
+import { removeForgottenMarks, removeForgottenPods, removeOldThawedMarks } from './discard.js';
 import { healthHttpServer, healthService } from './health.js';
 import { removeOldLogs } from './kept-logs.js';
 import { frozenPods, restoreHoldings } from './holdings.js';
@@ -70,6 +70,7 @@ export async function startAgent(
     Promise.all([
       removeForgottenPods(context),
       removeForgottenMarks(context),
+      removeOldThawedMarks(context),
       removeOldLogs(context.state),
     ]).catch((error: unknown) => context.log.warn('cannot look for marks of pods that are gone', { error }));
   };

@@ -4,6 +4,7 @@ import type { handleServerStreamingCall, handleUnaryCall, sendUnaryData } from '
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import { Claim, type AgentServiceServer, type Progress } from '../proto/gen/lpm/v1/agent.js';
+import { markThawed } from './artifacts.js';
 import { authorize } from './auth.js';
 import { leftSourceThawed, type Checkpoints } from './checkpoint.js';
 import { readClaim } from './claim.js';
@@ -159,7 +160,8 @@ export function agentService(
 
     thaw: unary('thaw', async ({ pod, checkpointUid }) => {
       const checked = checkPod(pod);
-      checkUid(checkpointUid, 'checkpoint UID');
+      // First the mark: a request that arrives between the end of the checkpoint and the thawing finds it.
+      markThawed(state, checkUid(checkpointUid, 'checkpoint UID'));
       await checkpoints.cancel(checkpointUid);
       return thaw(context, checked, checkpointUid);
     }),

@@ -11,8 +11,9 @@ import {
   type PullArtifactsRequest,
   type PullArtifactsResponse,
 } from '../proto/gen/lpm/v1/agent.js';
-import { isArtifactPath, readManifest, type ArtifactFile } from './artifacts.js';
+import { isArtifactPath, type ArtifactFile } from './artifacts.js';
 import type { Context } from './context.js';
+import { usableCheckpoint } from './fence.js';
 import { isLabel } from './names.js';
 import { fromServiceError } from './rpc-errors.js';
 
@@ -35,13 +36,7 @@ export async function sendArtifacts(
   checkpointUid: string,
   call: ServerWritableStream<PullArtifactsRequest, PullArtifactsResponse>,
 ): Promise<void> {
-  const manifest = readManifest(context.state, checkpointUid);
-  if (!manifest) {
-    throw new LpmError(
-      'CheckpointNotFound',
-      `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`,
-    );
-  }
+  const manifest = await usableCheckpoint(context, checkpointUid);
   let gone = false;
   let waiting = 0;
   let wake = (): void => {};
@@ -257,13 +252,7 @@ export async function linkArtifacts(
   checkpointUid: string,
   folder: string,
 ): Promise<ArtifactFile[]> {
-  const manifest = readManifest(context.state, checkpointUid);
-  if (!manifest) {
-    throw new LpmError(
-      'CheckpointNotFound',
-      `Checkpoint ${checkpointUid} is not on node ${context.nodeName}.`,
-    );
-  }
+  const manifest = await usableCheckpoint(context, checkpointUid);
   for (const { container, path } of manifest.files) {
     const from = join(context.state.artifacts(checkpointUid), container, path);
     const to = join(folder, container, path);

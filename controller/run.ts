@@ -19,6 +19,7 @@ import { Metrics } from './metrics.js';
 import { REJOIN_MS } from './migration/frozen.js';
 import { MigrationReconciler } from './migration/reconcile.js';
 import type { Parts } from './parts.js';
+import { Sweeper, type SweepTimes } from './sweep/sweeper.js';
 import { WorkQueue, type Requeue } from './queue.js';
 
 export interface ControllerOptions {
@@ -33,6 +34,8 @@ export interface ControllerOptions {
   rejoinMs?: number;
   /** Whether this process may act; until then it only fills its caches. Default: it is the only one. */
   leadership?: Leadership;
+  /** How often, and how soon, what nobody works with any more is put an end to. */
+  sweepTimes?: SweepTimes;
 }
 
 export interface Controller {
@@ -159,6 +162,7 @@ export function runController(options: ControllerOptions): Controller {
   metrics.gauge('lpm_leader', 'Whether this replica acts (1) or stands by (0).', () =>
     leadership.isLeader ? 1 : 0,
   );
+  const sweeper = new Sweeper(parts, options.sweepTimes);
 
   for (const cache of allCaches(caches)) cache.start();
   let stopped = false;
@@ -166,11 +170,13 @@ export function runController(options: ControllerOptions): Controller {
   const started = Promise.all([synced, leadership.acquired]).then(() => {
     if (stopped) return;
     for (const one of Object.values(queues)) one.start();
+    sweeper.start();
     log.info('The controller works.', { migrations: caches.migrations.list().length });
   });
   leadership.lost.addEventListener('abort', () => {
     stopped = true;
     for (const one of Object.values(queues)) void one.stop();
+    void sweeper.stop();
     agents.close();
   });
 
@@ -183,6 +189,7 @@ export function runController(options: ControllerOptions): Controller {
     started,
     async stop() {
       stopped = true;
+      await sweeper.stop();
       await Promise.all(Object.values(queues).map((one) => one.stop()));
       await Promise.all(allCaches(caches).map((cache) => cache.stop()));
       await migrations.flush();

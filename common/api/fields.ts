@@ -70,12 +70,12 @@ export const Spec = <T extends Parameters<typeof Type.Object>[0]>(properties: T,
   Type.Object(properties, { description, ...immutableSpec });
 
 /**
- * A spec of which some fields may still be set after its creation, each once: the CEL rule of such a field compares self with
- * oldSelf. Every other field is compared by itself, as a rule on an optional field would not see that it comes or goes.
+ * A spec of which some fields may still be set after its creation: the CEL rule of such a field, if it has one, compares self
+ * with oldSelf. Every other field is compared by itself, as a rule on an optional field would not see that it comes or goes.
  */
 export const SpecSettable = <T extends Parameters<typeof Type.Object>[0]>(
   properties: T,
-  settable: { readonly [Name in keyof T]?: { rule: string; message: string } },
+  settable: { readonly [Name in keyof T]?: { rule: string; message: string } | 'always' },
   description: string,
 ) => {
   const fixed = Object.keys(properties).filter((name) => !(name in settable));
@@ -90,7 +90,9 @@ export const SpecSettable = <T extends Parameters<typeof Type.Object>[0]>(
         rule: fixed.map(unchanged).join(' && '),
         message: `spec is immutable but for ${Object.keys(settable).join(' and ')}: make a new object instead`,
       },
-      ...(Object.values(settable) as { rule: string; message: string }[]),
+      ...Object.values<{ rule: string; message: string } | 'always' | undefined>(settable).filter(
+        (rule) => rule !== undefined && rule !== 'always',
+      ),
     ],
   });
 };

@@ -68,7 +68,7 @@ export const PodMigrationSpec = SpecSettable(
     resolution: optional(
       oneOf(['Source', 'Target'], {
         description:
-          'Decides a migration that says Stuck because a node cannot be asked: Source thaws the source without the revocation that the target node owes, Target takes the target for running and gives up the source. Two copies run, or none, if the other side is not what this says. Cannot be changed.',
+          'Decides a migration that says Stuck because a node cannot be asked: Source thaws the source without the revocation that the target node owes, Target takes the target for running and gives up the source. Two copies run, or none, if the other side is not what this says. What counts is the decision that the condition Resolved shows.',
       }),
     ),
   },
@@ -77,10 +77,8 @@ export const PodMigrationSpec = SpecSettable(
       rule: '!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)',
       message: 'spec.cancel cannot be taken back',
     },
-    resolution: {
-      rule: '!has(oldSelf.resolution) || (has(self.resolution) && self.resolution == oldSelf.resolution)',
-      message: 'spec.resolution cannot be changed once it is set',
-    },
+    // The controller takes up the first that is possible and writes it down; one that was not may be set anew.
+    resolution: 'always',
   },
   'What is wanted. Immutable but for cancel and resolution, which may be set later.',
 );

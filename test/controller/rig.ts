@@ -77,6 +77,7 @@ export class Rig {
         if (process.env.LPM_TEST_LOG) process.stderr.write(line);
       }),
       agentTimeouts: { callMs: 2000, workMs: 2000, silenceMs: 2000 },
+      sweepTimes: { everyMs: 200, graceMs: 1000 },
     });
     await controller.started;
     return controller;

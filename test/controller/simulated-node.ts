@@ -72,6 +72,8 @@ export interface Behaviour {
 export class SimulatedNode {
   readonly sources = new Map<string, SimulatedSource>();
   readonly targets = new Map<string, SimulatedTarget>();
+  /** How often somebody has asked what this node holds. */
+  looks = 0;
   /** What was asked that changes something, in order. */
   readonly calls: string[] = [];
   readonly behaviour: Behaviour = {
@@ -355,14 +357,18 @@ export class SimulatedNode {
       discard: unary(({ checkpointUid, podUid }) => {
         this.calls.push('discard');
         for (const [uid, checkpoint] of this.#checkpoints) {
-          if (checkpoint.uid === checkpointUid) this.#checkpoints.delete(uid);
+          if (checkpoint.uid !== checkpointUid) continue;
+          const source = this.sources.get(uid);
+          if (source?.frozen && !source.ended) throw new LpmError('PodBusy', 'Its source is frozen.');
+          this.#checkpoints.delete(uid);
         }
         void podUid;
         return { bytesFreed: 4096n };
       }),
       readLogs: unary(({ uid, podUid }) => ({ logs: this.behaviour.logs(uid, podUid) })),
-      listHoldings: unary(() =>
-        ListHoldingsResponse.fromPartial({
+      listHoldings: unary(() => {
+        this.looks += 1;
+        return ListHoldingsResponse.fromPartial({
           agentTime: this.#time(),
           checkpoints: [...this.#checkpoints].map(([podUid, { uid, owner }]) => ({
             checkpointUid: uid,
@@ -387,8 +393,8 @@ export class SimulatedNode {
               containerNames: ['counter'],
               podCgroupFrozen: true,
             })),
-        }),
-      ),
+        });
+      }),
       pullArtifacts: stream(() =>
         Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
       ),
