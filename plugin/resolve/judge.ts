@@ -20,7 +20,8 @@ export function judgeResolve(caller: Caller, migration: PodMigration, side: Side
       [`More with: ${seen}`],
     );
   }
-  if (spec.resolution !== undefined) {
+  // One that the controller has found impossible may be made anew.
+  if (spec.resolution !== undefined && conditionOf(status, 'Resolved')?.status !== 'False') {
     throw new CliError(
       `It is decided already that the ${spec.resolution.toLowerCase()} of the migration ${name} is kept; that cannot be changed.`,
       [`Follow it to its end with: ${seen} -w`],
