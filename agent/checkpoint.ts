@@ -119,6 +119,13 @@ async function checkpoint(
     await checkRoom(context, containers);
     const runtime = await findOciRuntime(context.host);
     const podCgroup = podCgroupOf(containers[0]!.oci.freezer, request.pod.uid);
+    if (!podCgroup && !request.thawAfter) {
+      throw new LpmError(
+        'RuntimeNotSupported',
+        `Pod ${request.pod.name} has no cgroup of its own on node ${context.nodeName}: what its kubelet starts while it is frozen could not be kept from running.`,
+        { hint: 'Let kubelet and runtime use the same cgroup driver.' },
+      );
+    }
     const volumes = assignVolumes(
       await findEmptyDirs(context.host, request.pod.uid),
       containers.map(({ name, oci }) => ({ name, spec: oci.spec })),
@@ -195,8 +202,6 @@ async function checkpoint(
       await waitFrozen(podCgroup, 1000);
       FAULT: await faultPoint('agent.checkpoint.fenced');
       await checkUnchanged(context, request, containers);
-    } else {
-      log.warn('the pod has no cgroup of its own; only its containers are frozen');
     }
 
     const files: ArtifactFile[] = [];
