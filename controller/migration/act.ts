@@ -167,7 +167,7 @@ async function recordCheckpoint({ parts, context }: Act): Promise<void> {
   if (checkpoint.state !== 'done') return;
   await inOrder(context, async () => {
     const subject = await parts.objects.find(context.migration.metadata.namespace!, checkpointName(context));
-    if (subject.podCheckpoint?.metadata.uid !== context.checkpointUid) return;
+    if (subject.podCheckpoint?.metadata.uid !== knownCheckpoint(context)) return;
     await parts.objects.succeed(subject, originOf(context), checkpoint.value, knownCheckpoint(context));
   });
 }
@@ -230,7 +230,7 @@ async function discardCheckpoint({ parts, context }: Act): Promise<void> {
     : { reason: 'Canceled', message: 'The checkpoint was not taken.' };
   await inOrder(context, async () => {
     const subject = await parts.objects.find(context.migration.metadata.namespace!, checkpointName(context));
-    if (subject.podCheckpoint?.metadata.uid !== context.checkpointUid) return;
+    if (subject.podCheckpoint?.metadata.uid !== knownCheckpoint(context)) return;
     await parts.objects.discard(subject, complete, failure.reason, failure.message);
   });
 }

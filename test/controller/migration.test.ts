@@ -496,6 +496,9 @@ test('a controller that is restarted after the commit completes the migration, w
   assert.ok(status.downtimeMilliseconds! >= 0);
   assert.equal(rig.worker.executes(pod.metadata.uid!), false);
   assert.equal(rig.worker.calls.includes('thaw'), false);
+  const contents = (await rig.client.podCheckpointContents.list()).items;
+  const left = contents.filter(({ spec }) => spec.podUID === pod.metadata.uid);
+  assert.deepEqual(left, [], 'the contents that the first controller recorded are gone with the artifacts');
 });
 
 test('a target agent that is gone keeps the source frozen and is told as Stuck, until it is back', async () => {
