@@ -22,7 +22,7 @@ const files = folders
   .sort();
 
 const startsNodes = (file) =>
-  /^test\/(agent|e2e|faults|cluster\/node)\//.test(file) ||
+  /^test\/(agent|e2e|faults|soak|cluster\/node)\//.test(file) ||
   /^test\/cluster\/(cluster|kubelet|killed-up|side-by-side)\.test\.ts$/.test(file);
 const rounds = [
   { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 2 },
