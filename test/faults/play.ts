@@ -38,7 +38,8 @@ export interface Outcome {
 
 let counter = 0;
 
-export async function play(world: World, one: Case): Promise<Outcome> {
+/** @param leave leave everything as it is when something is wrong */
+export async function play(world: World, one: Case, leave = false): Promise<Outcome> {
   const begin = performance.now();
   const name = `c${process.pid % 10_000}-${++counter}`;
   const it = new Play(world, one, name);
@@ -53,7 +54,8 @@ export async function play(world: World, one: Case): Promise<Outcome> {
   }
   const seconds = (performance.now() - begin) / 1000;
   const logs = problems.length > 0 ? await it.keepLogs(problems).catch(messageOf) : undefined;
-  problems.push(...(await it.cleanUp().catch((error: unknown) => [`cleaning up: ${messageOf(error)}`])));
+  if (problems.length === 0 || !leave)
+    problems.push(...(await it.cleanUp().catch((error: unknown) => [`cleaning up: ${messageOf(error)}`])));
   return { ended, seconds, problems, notMet: it.notMet, ...(logs ? { logs } : {}) };
 }
 

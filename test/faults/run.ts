@@ -6,7 +6,9 @@
  *   --shard I/N      the I-th of N parts
  *   --jobs N         so many clusters at once (default 1)
  *   --dir D          folder of the clusters and logs (default: a temporary one)
+ *   --repeat N       each case so often
  *   --keep           leave the clusters, to look at them
+ *   --stop           end at the first case that leaves the world other than it must be, and leave it so
  *   --list           print the cases and end
  *
  * Ends with 1 when any case leaves the world other than it must be.
@@ -29,7 +31,9 @@ const { values } = parseArgs({
     shard: { type: 'string' },
     jobs: { type: 'string', default: '1' },
     dir: { type: 'string' },
+    repeat: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
+    stop: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
   },
 });
@@ -41,7 +45,8 @@ function wantedCases(): Case[] {
   return allCases()
     .filter((one) => !grep || new RegExp(grep).test(nameOf(one)))
     .filter((one) => !places || places.includes(one.row.replace(/#\d+$/, '')))
-    .filter((_, index) => index % parts === part - 1);
+    .filter((_, index) => index % parts === part - 1)
+    .flatMap((one) => Array.from({ length: Number(values.repeat) }, () => ({ ...one })));
 }
 
 const began = Date.now();
@@ -64,7 +69,7 @@ async function worker(dir: string, waiting: Case[], results: Result[], total: nu
     let dirty = false;
     try {
       for (let one = waiting.shift(); one; one = dirty ? undefined : waiting.shift()) {
-        let outcome = await play(world, one);
+        let outcome = await play(world, one, values.stop);
         if (outcome.notMet) {
           say(`again, ${line({ one, outcome })}`);
           outcome = await play(world, one);
@@ -72,6 +77,10 @@ async function worker(dir: string, waiting: Case[], results: Result[], total: nu
         results.push({ one, outcome });
         say(`${results.length}/${total} ${line({ one, outcome })}`);
         dirty = outcome.problems.length > 0;
+        if (dirty && values.stop) {
+          waiting.length = 0;
+          say(`left as it is: ${dir}`);
+        }
       }
     } finally {
       await world.leave();
@@ -100,7 +109,7 @@ async function main(): Promise<number> {
   } catch (error) {
     trouble = error;
   } finally {
-    if (!values.keep) for (const dir of dirs) await clusterDown({ dir });
+    if (!values.keep && !values.stop) for (const dir of dirs) await clusterDown({ dir });
   }
   results.sort((a, b) => cases.indexOf(a.one) - cases.indexOf(b.one));
   console.log(`\n${matrix(results)}\n`);
