@@ -46,6 +46,20 @@ export function descendants(pid: number): number[] {
   return found;
 }
 
+/** Processes whose command line holds a text. */
+export function processesNaming(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text) && isAlive(pid);
+      } catch {
+        return false;
+      }
+    });
+}
+
 const SIGKILL = 9;
 const SIGTERM = 15;
 

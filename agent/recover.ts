@@ -10,7 +10,7 @@ import type { Context } from './context.js';
 import { thawAll } from './freeze.js';
 import { keepDumpLogs } from './kept-logs.js';
 import { findOciContainer } from './oci.js';
-import { killTree } from './process.js';
+import { killTree, processesNaming } from './process.js';
 import { readFields } from './state.js';
 
 /**
@@ -30,12 +30,15 @@ export async function recoverCheckpoints(context: Context): Promise<void> {
     FAULT: await faultPoint('agent.recover.found');
     const partial = context.state.partialArtifacts(checkpointUid);
     const end = performance.now() + DUMPER_PATIENCE_MS;
-    const dumpers = (): number[] =>
-      readdirSync(partial)
+    const dumpers = (): number[] => [
+      ...readdirSync(partial)
         .filter((name) => name.endsWith('.dumper'))
         .map((name) => readFields(join(partial, name)))
         .filter((fields) => dumperAlive(fields))
-        .map((fields) => Number(fields?.pid));
+        .map((fields) => Number(fields?.pid)),
+      // The agent may have died before it noted the one that it had just started.
+      ...processesNaming(`${partial}/`),
+    ];
     while (dumpers().length > 0) {
       if (performance.now() > end) dumpers().forEach(killTree);
       await delay(50);

@@ -85,7 +85,7 @@ export class WrittenFiles {
 
   close(): void {
     clearInterval(this.#timer);
-    for (const { fd } of this.#files) closeSync(fd);
+    for (const { fd } of this.#files.splice(0)) closeSync(fd);
   }
 }
 
