@@ -76,8 +76,8 @@ async function worker(dir: string, waiting: Case[], results: Result[], total: nu
         }
         results.push({ one, outcome });
         say(`${results.length}/${total} ${line({ one, outcome })}`);
-        dirty = outcome.problems.length > 0;
-        if (dirty && values.stop) {
+        dirty = outcome.dirty;
+        if (outcome.problems.length > 0 && values.stop) {
           waiting.length = 0;
           say(`left as it is: ${dir}`);
         }
