@@ -9,6 +9,7 @@ import type { CheckedPod } from './names.js';
 import { findPodCgroup } from './pod-view.js';
 import { isAlive, killNow, pendingSignals } from './process.js';
 import { containerCgroups, type NamedCgroup } from './thaw.js';
+import { wayOut } from './way-out.js';
 
 /** The kubelet comes to stopping the sandbox within seconds of the pod's deletion; a busy one takes longer. */
 const LIMIT_MS = 120_000;
@@ -69,10 +70,7 @@ function fence(cgroup: FreezerCgroup): void {
   }
 }
 
-/**
- * Kills every process of the pod's containers (not the sandbox's own). On cgroup v1 frozen ones are thawed for it, just until
- * they are gone.
- */
+/** Kills every process of the pod's containers (not the sandbox's own) while the fence stays up. */
 async function endContainers(context: Context, pod: CheckedPod, podCgroup: FreezerCgroup): Promise<number> {
   const containers = await containerCgroups(context, pod.uid, podCgroup);
   const doomed = containers.flatMap(({ cgroup }) => processesBelow(cgroup.dir));
@@ -81,23 +79,26 @@ async function endContainers(context: Context, pod: CheckedPod, podCgroup: Freez
     thawAll(containers.map(({ cgroup }) => cgroup));
     return 0;
   }
-  // On cgroup v1 a new process may stand between fork and freezing; killed it is either way, before anything is thawed.
+  // On cgroup v1 a new process may stand between fork and freezing; killed it is either way, before it is let out.
   await waitFrozen(podCgroup, 1000).catch(() => {});
   const killed = new Set(doomed.filter(killNow));
   FAULT: await faultPoint('agent.endSource.killed');
   const end = performance.now() + DYING_LIMIT_MS;
-  // On cgroup v2 SIGKILL ends frozen processes too, so the fence stays up: what the runtime is only about to start there, and
-  // has not listed yet, would run otherwise.
-  if (podCgroup.version === 1) thawAll([podCgroup, ...containers.map(({ cgroup }) => cgroup)]);
+  const out = wayOut(context.host, podCgroup, pod.uid);
   try {
+    killed.forEach(out.letOut);
     for (;;) {
       const left = livingIn(containers);
-      if (left.length === 0) return killed.size;
-      for (const pid of left) if (killNow(pid)) killed.add(pid);
+      const dying = [...killed].filter((pid) => isAlive(pid));
+      if (left.length === 0 && dying.length === 0) return killed.size;
+      for (const pid of left) {
+        if (killNow(pid)) killed.add(pid);
+        out.letOut(pid);
+      }
       if (performance.now() > end) {
         throw new LpmError(
           'TimedOut',
-          `Processes of pod ${pod.name} do not end: ${left.slice(0, 5).join(', ')}.`,
+          `Processes of pod ${pod.name} do not end: ${[...left, ...dying].slice(0, 5).join(', ')}.`,
           {
             hint: 'They hang in the kernel; look at /proc/PID/stack.',
           },
@@ -106,7 +107,7 @@ async function endContainers(context: Context, pod: CheckedPod, podCgroup: Freez
       await delay(1);
     }
   } finally {
-    fence(podCgroup);
+    out.close();
   }
 }
 

@@ -86,17 +86,20 @@ export class Host {
     });
   }
 
-  /** Like run, but an exit code other than 0 is an error of the given reason. `what` begins the sentence. */
+  /**
+   * Like run, but an exit code other than 0 is an error of the given reason, unless `isFine` says otherwise. `what` begins the
+   * sentence.
+   */
   async must(
     reason: Reason,
     what: string,
     argv: readonly [string, ...string[]],
-    options: CommandOptions = {},
+    options: CommandOptions & { isFine?: (result: CommandResult) => boolean } = {},
   ): Promise<string> {
     const result = await this.run(argv, options).catch((error: unknown) => {
       throw new LpmError(reason, `${what}: ${argv[0]} cannot be run: ${messageOf(error)}.`, { cause: error });
     });
-    if (result.code === 0) return result.stdout;
+    if (result.code === 0 || options.isFine?.(result)) return result.stdout;
     const said = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-5).join('; ');
     throw new LpmError(reason, `${what}: ${argv[0]} ended with exit code ${result.code}: ${said}`, {
       log: result.stderr.slice(-8192),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -202,3 +202,31 @@ test(
     assert.equal(readFileSync(join(target, 'data/victim'), 'utf8'), 'written');
   },
 );
+
+test("CRIU's mount points that come and go in the container's root are not taken for its own", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'lpm-layer-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const [upper, lower, out] = ['upper', 'lower', 'out'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const each of [join(upper, 'tmp'), lower, out]) mkdirSync(each, { recursive: true });
+  for (let n = 0; n < 300; n++) writeFileSync(join(upper, `file-${n}`), 'written');
+  // As CRIU does while it dumps, over and over.
+  const dumping = spawn('sh', [
+    '-c',
+    'cd "$1"; while :; do mkdir cr-tmpfs.aB3xYz tmp/cr-tmpfs.aB3xYz; rmdir cr-tmpfs.aB3xYz tmp/cr-tmpfs.aB3xYz; done',
+    'sh',
+    upper,
+  ]);
+  t.after(() => dumping.kill('SIGKILL'));
+  for (let round = 0; round < 10; round++) {
+    await collectLayer(new Host(), { upper, lowers: [lower] }, out);
+    const listed = execFileSync('tar', ['--list', '--file', join(out, 'rootfs-diff.tar')], {
+      encoding: 'utf8',
+    });
+    assert.equal(listed.split('\n').filter((name) => name.startsWith('./file-')).length, 300);
+    assert.doesNotMatch(listed, /cr-tmpfs/);
+  }
+});

@@ -82,6 +82,14 @@ export interface LayerChanges {
   deleted: string[];
 }
 
+/**
+ * CRIU makes these for a moment in the container's own root while it dumps, to look below its mounts (criu/mount.c), and the layer
+ * is read at the same time.
+ */
+const CRIU_MOUNT_POINT = /^(tmp\/)?cr-tmpfs\.[A-Za-z0-9]{6}$/;
+/** The folders in which it makes them. */
+const TOUCHED_BY_CRIU = ['.', './tmp'];
+
 /** @throws CollectFailed for device nodes, which cannot be carried over */
 export async function walkLayer(overlay: Overlay): Promise<LayerChanges> {
   const written: string[] = [];
@@ -90,6 +98,7 @@ export async function walkLayer(overlay: Overlay): Promise<LayerChanges> {
     const entries = await readdir(join(overlay.upper, relative), { withFileTypes: true });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = relative ? `${relative}/${entry.name}` : entry.name;
+      if (CRIU_MOUNT_POINT.test(path)) continue;
       if (entry.isDirectory()) {
         written.push(path);
         await visit(path);
@@ -129,7 +138,7 @@ async function hidesFolder(overlay: Overlay, path: string): Promise<boolean> {
 export async function collectLayer(host: Host, overlay: Overlay, outDir: string): Promise<void> {
   const { written, deleted } = await walkLayer(overlay);
   const archive = join(outDir, 'rootfs-diff.tar');
-  await createTar(host, { folder: overlay.upper, archive, members: written });
+  await createTar(host, { folder: overlay.upper, archive, members: written, changing: TOUCHED_BY_CRIU });
   // Attributes of overlayfs itself stand in the archive; the handler does not unpack them.
   for await (const member of scanTar(archive)) {
     for (const name of member.xattrs.keys()) {

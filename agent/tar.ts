@@ -7,6 +7,8 @@ interface Packing {
   archive: string;
   /** Relative paths to pack, folders first and not descended into; all of the folder when not given. */
   members?: readonly string[];
+  /** Folders that may change while they are read, as tar names them: what is in them does not. */
+  changing?: readonly string[];
 }
 
 /**
@@ -14,7 +16,10 @@ interface Packing {
  *
  * @throws CollectFailed, also when a file changes while it is read: everything is frozen then, so none may
  */
-export async function createTar(host: Host, { folder, archive, members }: Packing): Promise<void> {
+export async function createTar(
+  host: Host,
+  { folder, archive, members, changing = [] }: Packing,
+): Promise<void> {
   const all = members === undefined;
   const argv: [string, ...string[]] = [
     'tar',
@@ -31,7 +36,17 @@ export async function createTar(host: Host, { folder, archive, members }: Packin
     ...(all ? ['.'] : ['--no-recursion', '--null', '--verbatim-files-from', '--files-from=-']),
   ];
   const stdin = all ? undefined : ['.', ...members.map((each) => `./${each}`)].join('\0');
-  await host.must('CollectFailed', `${folder} cannot be packed`, argv, stdin === undefined ? {} : { stdin });
+  const harmless = new Set(changing.map((name) => `tar: ${name}: file changed as we read it`));
+  await host.must('CollectFailed', `${folder} cannot be packed`, argv, {
+    ...(stdin === undefined ? {} : { stdin }),
+    // 1: some files differ (tar's manual, "Exit Status").
+    isFine: ({ code, stderr }) =>
+      code === 1 &&
+      stderr
+        .trim()
+        .split('\n')
+        .every((line) => harmless.has(line)),
+  });
   await chmod(archive, 0o600);
 }
 

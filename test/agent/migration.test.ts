@@ -303,7 +303,11 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
       assert.equal(await target.started, undefined);
       await counting(b, target);
       assert.equal(countProblem(counts(b, target)), undefined);
-      assert.equal(readFileSync(b.node.path(`${target.volumes.data}/seen`), 'utf8'), 'layer\nshm\n');
+      // It is written anew ten times a second, so it may be empty in the moment in which it is read.
+      await until(
+        'it sees both files',
+        () => readFileSync(b.node.path(`${target.volumes.data}/seen`), 'utf8') === 'layer\nshm\n',
+      );
       await endSource(a, source);
       await target.remove();
     },
