@@ -114,6 +114,23 @@ async function apiReady(layout: Layout, record: ClusterRecord): Promise<void> {
   }
 }
 
+/** Waits until pods are admitted to the namespace default: its account is made by one of the controllers. */
+export async function podsAdmitted(kube: KubeClient, layout: Layout): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    try {
+      await kube.json('GET', '/api/v1/namespaces/default/serviceaccounts/default');
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) {
+        const log = logTail(join(layout.logs, 'controllers.log'), 4);
+        throw new Error(`The controllers made no ServiceAccount (${messageOf(error)}): ${log}`);
+      }
+      await delay(50);
+    }
+  }
+}
+
 /** A port of the loopback device that nobody uses: the wanted one unless another process has taken it. */
 const freePort = (wanted = 0): Promise<number> =>
   new Promise((resolve, reject) => {

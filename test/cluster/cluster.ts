@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { bundle } from '../../build.mjs';
 import { KubeClient } from '../../common/kube/client.js';
 import { loadProgramConfig } from '../../common/kube/config.js';
-import { chooseApiServer, startControlPlane } from './cluster-api-server.js';
+import { chooseApiServer, podsAdmitted, startControlPlane } from './cluster-api-server.js';
 import { startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
 import { createPki } from './cluster-pki.js';
@@ -113,7 +113,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     await Promise.all(nodes.map((node) => startNodePrograms(layout, node, faults)));
     await startReplicas(layout, record, say);
     say('waiting for the nodes to be ready');
-    await nodesReady(kube, layout);
+    await Promise.all([nodesReady(kube, layout), podsAdmitted(kube, layout)]);
     kube.close();
     return cluster;
   } finally {
