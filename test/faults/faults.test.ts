@@ -48,7 +48,10 @@ describe('after a fault', { skip: process.getuid?.() !== 0 && 'needs root: nodes
     const one = allCases().find((each) => nameOf(each) === step);
     assert.ok(one, `there is no case ${step}`);
     test(sentence(one), async () => {
-      const { problems, ended } = await play(world, one);
+      let outcome = await play(world, one);
+      // On a busy machine a timeout of the test build may have ended the migration before it came to the place.
+      if (outcome.notMet) outcome = await play(world, one);
+      const { problems, ended } = outcome;
       assert.deepEqual(problems, [], `${ended}: ${problems.join('; ')}`);
     });
   }
