@@ -31,6 +31,8 @@ export interface CheckpointManifest {
   pod: CheckedPod;
   owner?: Owner;
   nodeName: string;
+  /** The node's boot in which it was made (/proc/sys/kernel/random/boot_id). */
+  bootId?: string;
   result: CheckpointResult;
   files: ArtifactFile[];
 }

@@ -34,7 +34,7 @@ import type { CheckedPod } from './names.js';
 import { findOciRuntime } from './oci.js';
 import { Operation, Steps } from './operation.js';
 import type { RunningContainer } from './pod-view.js';
-import { isAlive, pendingSignals, readStat } from './process.js';
+import { bootId, isAlive, pendingSignals, readStat } from './process.js';
 import { createTar } from './tar.js';
 import { assignVolumes, findEmptyDirs, sharedMemoryOf, type EmptyDir } from './volumes.js';
 
@@ -235,6 +235,7 @@ async function checkpoint(
       pod: request.pod,
       ...(request.owner ? { owner: request.owner } : {}),
       nodeName: context.nodeName,
+      bootId: bootId(),
       result,
       files,
     });

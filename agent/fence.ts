@@ -3,6 +3,7 @@ import { readManifest, type CheckpointManifest } from './artifacts.js';
 import type { Context } from './context.js';
 import { isFrozen } from './freeze.js';
 import { findPodCgroup, podCgroupByIds } from './pod-view.js';
+import { bootId } from './process.js';
 
 /** The pod's cgroup is frozen; undefined when the pod has no process of which the runtime knows. */
 async function fenceOf(
@@ -24,12 +25,15 @@ export async function isFenced(context: Context, manifest: CheckpointManifest): 
 /**
  * A migration's checkpoint is worth something only as long as its pod is fenced: once anything may have run there since (the
  * node was rebooted, somebody thawed it), the checkpoint is the past, and restoring it would make a second copy of the pod.
- * A pod without any process has nothing that could have run on.
+ * A pod without any process has nothing that could have run on. Of a boot before this one nothing is used at all: the data
+ * was not synced, and the kubelet starts the pod anew as soon as it comes to it.
  *
  * @throws SourceChanged
  */
 export async function checkFenced(context: Context, manifest: CheckpointManifest): Promise<void> {
-  if (!manifest.owner || (await fenceOf(context, manifest)) !== false) return;
+  if (!manifest.owner) return;
+  const sameBoot = manifest.bootId === undefined || manifest.bootId === bootId();
+  if (sameBoot && (await fenceOf(context, manifest)) !== false) return;
   throw new LpmError(
     'SourceChanged',
     `Pod ${manifest.pod.name} is not frozen any more on node ${context.nodeName}: its checkpoint is out of date.`,

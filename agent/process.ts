@@ -100,6 +100,11 @@ export function killTree(pid: number): void {
   for (const each of [pid, ...below]) killNow(each);
 }
 
+/** Names this boot of the machine (random(4)). */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
 /** Seconds since boot, as the runtime handler counts its deadline. */
 export function uptimeSeconds(): number {
   return Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);

@@ -2,8 +2,9 @@
 import { LpmError } from '../../common/errors.js';
 import { CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
 import { join, revokedError, type Agent, type Work } from './agent.js';
-import type { Container, Image } from './node.js';
+import type { Container, Image, Node } from './node.js';
 import { Process, type Steps } from './scheduler.js';
+import type { World } from './world.js';
 
 export interface CheckpointAsked {
   checkpoint: string;
@@ -48,7 +49,7 @@ function* make(agent: Agent, asked: CheckpointAsked, work: Work<CheckpointResult
   refuse();
   const finished = disk.read<Complete>(path);
   if (finished) {
-    if (finished.image.boot !== node.boot && world.guarded('a checkpoint of a former boot is not given away'))
+    if (!isUsable(world, node, finished))
       throw new LpmError('SourceChanged', 'The node was started anew since.');
     return result(finished);
   }
@@ -67,6 +68,7 @@ function* make(agent: Agent, asked: CheckpointAsked, work: Work<CheckpointResult
     const [source] = containers;
     if (!source) throw new LpmError('PodNotRunning', 'It does not run.');
     if (source.frozen) throw new LpmError('PodBusy', 'It is frozen already.');
+    if (!node.sandbox(asked.pod)) throw new LpmError('FreezeFailed', 'It cannot be fenced.');
     yield { at: 'note the operation', ms: 5 };
     stopIfCanceled();
     refuse();
@@ -151,15 +153,14 @@ export function* thaw(agent: Agent, pod: string, checkpointUid: string): Steps<v
   const { world, node, checkpoints } = agent;
   const { disk } = node;
   const path = `artifacts/${checkpointUid}`;
+  if (world.guarded('a tombstone keeps late requests from freezing')) {
+    disk.write(`${path}.thawed`, { pod });
+    disk.sync(`${path}.thawed`);
+  }
   const work = checkpoints.get(checkpointUid);
   if (work) {
     work.canceled = true;
     yield { at: 'wait for the canceled checkpoint', until: () => work.outcome !== undefined };
-  }
-  // In one go with what was waited for: no late request comes between.
-  if (world.guarded('a tombstone keeps late requests from freezing')) {
-    disk.write(`${path}.thawed`, { pod });
-    disk.sync(`${path}.thawed`);
   }
   const holder = disk.list('artifacts').find((each) => {
     const uid = each.split('/')[1]!.replace(/\..*/, '');
@@ -193,10 +194,14 @@ export function* endSource(agent: Agent, pod: string, isCanceled: () => boolean)
     yield { at: 'kill the source', ms: 5 };
     const doomed = node.running(pod);
     for (const each of doomed) node.kill(each);
-    // Thawed just until they are gone: what is killed before it is thawed executes nothing any more.
-    for (const each of node.containers) if (each.pod === pod) node.freeze(each, false);
-    node.freeze(sandbox, false);
-    if (world.guarded('the fence stays until the kubelet stops the sandbox')) node.freeze(sandbox, true);
+    if (world.guarded('the fence stays until the kubelet stops the sandbox')) {
+      // On cgroup v1 each is thawed alone, outside the fence.
+      for (const each of doomed) node.endBehindFence(each);
+      for (const each of node.containers) if (each.pod === pod) node.freeze(each, false);
+    } else {
+      for (const each of node.containers) if (each.pod === pod) node.freeze(each, false);
+      node.freeze(sandbox, false);
+    }
     if (sandbox.stopping) {
       yield { at: 'let the sandbox end', ms: 2 };
       node.freeze(sandbox, false);
@@ -227,5 +232,16 @@ export function* endSource(agent: Agent, pod: string, isCanceled: () => boolean)
 
 export function* discardCheckpoint({ node }: Agent, checkpointUid: string): Steps<void> {
   yield { at: 'discard', ms: 5 };
-  node.disk.remove(`artifacts/${checkpointUid}`);
+  const path = `artifacts/${checkpointUid}`;
+  const complete = node.disk.read<Complete>(path);
+  if (complete && !node.disk.has(`${path}.thawed`) && node.sandbox(complete.pod)?.fence)
+    throw new LpmError('PodBusy', 'It says why the pod is frozen.');
+  node.disk.remove(path);
+}
+
+/** What a migration's checkpoint is worth once its pod is not fenced any more. */
+export function isUsable(world: World, node: Node, { image, pod }: Complete): boolean {
+  if (!world.guarded('a checkpoint of a former boot is not given away')) return true;
+  const fence = node.sandbox(pod)?.fence;
+  return image.boot === node.boot && (fence === undefined || fence);
 }

@@ -3,7 +3,7 @@ import { nextStep, type TargetContainer } from '../../agent/target.js';
 import { LpmError } from '../../common/errors.js';
 import { Claim, Step, type RestoreResult } from '../../proto/gen/lpm/v1/agent.js';
 import { join, revokedError, type Agent, type Work } from './agent.js';
-import type { Complete } from './agent-source.js';
+import { isUsable, type Complete } from './agent-source.js';
 import type { Disk } from './disk.js';
 import type { Image, Node } from './node.js';
 import type { Process, Steps } from './scheduler.js';
@@ -200,10 +200,7 @@ function* pull(agent: Agent, { checkpoint, sourceNode }: RestoreAsked): Steps<Im
   const read = (source: Node): Image => {
     const complete = source.disk.read<Complete>(`artifacts/${checkpoint}`);
     if (!complete) throw new LpmError('CheckpointNotFound', 'There is no such checkpoint.');
-    if (
-      complete.image.boot !== source.boot &&
-      world.guarded('a checkpoint of a former boot is not given away')
-    )
+    if (!isUsable(world, source, complete))
       throw new LpmError('SourceChanged', 'The node was started anew since.');
     return { ...complete.image, takenAtBoot: source.boot };
   };

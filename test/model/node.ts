@@ -116,6 +116,11 @@ export class Node {
     this.#deliver();
   }
 
+  /** A killed process dies although the pod stays frozen. */
+  endBehindFence(container: Container): void {
+    if (container.pending.kill) container.state = 'exited';
+  }
+
   /** SIGKILL by the runtime, on v1 together with a thaw of that container (runc kill). */
   killByRuntime(container: Container): void {
     container.pending.kill = true;
