@@ -243,5 +243,7 @@ export function* discardCheckpoint({ node }: Agent, checkpointUid: string): Step
 export function isUsable(world: World, node: Node, { image, pod }: Complete): boolean {
   if (!world.guarded('a checkpoint of a former boot is not given away')) return true;
   const fence = node.sandbox(pod)?.fence;
-  return image.boot === node.boot && (fence === undefined || fence);
+  // Who sets no fence does not look for one either.
+  const looks = world.guarded('a fence stands around the pod');
+  return image.boot === node.boot && (!looks || fence === undefined || fence);
 }
