@@ -100,7 +100,10 @@ class Play {
     );
     this.#watch = new CopyWatch(name);
     this.#logs = [
-      { name: 'controller.log', path: join(cluster.layout.logs, 'controller.log') },
+      ...['controller.log', 'control-plane.log', 'relay.log'].map((name) => ({
+        name,
+        path: join(cluster.layout.logs, name),
+      })),
       ...cluster.nodes.flatMap((node) =>
         ['agent', 'kubelet', 'containerd'].map((log) => ({
           name: `${node.name}-${log}.log`,
@@ -183,7 +186,8 @@ class Play {
 
   async #ended(): Promise<PodMigration | undefined> {
     const migration = await this.#migration();
-    return isFinal(migration) ? migration : undefined;
+    // The finalizer goes after the end state is written.
+    return isFinal(migration) && !migration?.metadata.finalizers?.length ? migration : undefined;
   }
 
   /** Everything that must be true now, whatever has happened. */
