@@ -220,13 +220,18 @@ test("CRIU's mount points that come and go in the container's root are not taken
     'sh',
     upper,
   ]);
-  t.after(() => dumping.kill('SIGKILL'));
-  for (let round = 0; round < 10; round++) {
-    await collectLayer(new Host(), { upper, lowers: [lower] }, out);
-    const listed = execFileSync('tar', ['--list', '--file', join(out, 'rootfs-diff.tar')], {
-      encoding: 'utf8',
-    });
-    assert.equal(listed.split('\n').filter((name) => name.startsWith('./file-')).length, 300);
-    assert.doesNotMatch(listed, /cr-tmpfs/);
+  const ended = new Promise((resolve) => dumping.on('close', resolve));
+  try {
+    for (let round = 0; round < 10; round++) {
+      await collectLayer(new Host(), { upper, lowers: [lower] }, out);
+      const listed = execFileSync('tar', ['--list', '--file', join(out, 'rootfs-diff.tar')], {
+        encoding: 'utf8',
+      });
+      assert.equal(listed.split('\n').filter((name) => name.startsWith('./file-')).length, 300);
+      assert.doesNotMatch(listed, /cr-tmpfs/);
+    }
+  } finally {
+    dumping.kill('SIGKILL');
+    await ended;
   }
 });

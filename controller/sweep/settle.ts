@@ -1,6 +1,5 @@
 /** Ends what an orphan has left open: by the same rules as a migration, from what its node has written down. */
 import { ApiError } from '../../common/kube/api-error.js';
-import type { Pod } from '../../common/kube/types.js';
 import { Claim, type PodRef } from '../../proto/gen/lpm/v1/agent.js';
 import type { Agent } from '../agents/agent.js';
 import type { Parts } from '../parts.js';
@@ -13,8 +12,15 @@ export async function settle(parts: Parts, orphan: Orphan): Promise<string> {
       return settleCheckpoint(parts, orphan);
     case 'restore':
       return settleRestore(parts, orphan);
-    case 'frozen pod':
+    case 'frozen pod': {
+      const { pod, node } = orphan;
+      // Its kubelet cannot end what is frozen; that the pod is to go is all that must be known.
+      if (await isToGo(parts, pod)) {
+        await agentOf(parts, node).endSource(pod);
+        return `Ended the frozen pod ${pod.namespace}/${pod.name} on node ${node}, whose object was deleted.`;
+      }
       return `Pod ${orphan.pod.namespace}/${orphan.pod.name} is frozen on node ${orphan.node}, but not for any migration: nothing was done.`;
+    }
     default:
       return orphan satisfies never;
   }
@@ -28,8 +34,7 @@ async function settleCheckpoint(
   let what = `Removed the artifacts of checkpoint ${checkpointUid}`;
   if (owner) {
     // Before anything else: whatever still waits on the target for this checkpoint never executes, or has done so.
-    const object = frozen && pod ? await liveSource(parts, pod) : undefined;
-    if (frozen && pod && (!object || object.metadata.deletionTimestamp)) {
+    if (frozen && pod && (await isToGo(parts, pod))) {
       // Somebody has deleted it: what is frozen is ended, whoever holds the claim.
       await agent.endSource(pod);
       what = `Ended the frozen pod ${pod.namespace}/${pod.name}, whose object was deleted`;
@@ -82,9 +87,10 @@ async function settleRestore(
   return `Removed what was staged for pod UID ${podUid} on node ${node}: no migration needs it any more.`;
 }
 
-async function liveSource(parts: Parts, { namespace, name, uid }: PodRef): Promise<Pod | undefined> {
+/** Nobody wants this very pod any more: its object is gone or being deleted. */
+async function isToGo(parts: Parts, { namespace, name, uid }: PodRef): Promise<boolean> {
   const live = await parts.client.pods.find(name, namespace);
-  return live?.metadata.uid === uid ? live : undefined;
+  return live?.metadata.uid !== uid || live.metadata.deletionTimestamp !== undefined;
 }
 
 function agentOf(parts: Parts, node: string): Agent {
