@@ -121,7 +121,11 @@ class Soak {
     const kills = planKills(nodes, this.draw);
     const name = `${this.mark}-${attempt}`;
     const spec = { podName: this.#pod.metadata.name, targetNode: nodes.find((node) => node !== from)! };
-    await this.kube.podMigrations.create({ metadata: { name, namespace: NAMESPACE }, spec }, NAMESPACE);
+    // The connection of a busy machine may be cut with the request on its way: it may have arrived.
+    await until(`migration ${name} is asked for`, async () => {
+      if (await this.kube.podMigrations.find(name, NAMESPACE)) return true;
+      return this.kube.podMigrations.create({ metadata: { name, namespace: NAMESPACE }, spec }, NAMESPACE);
+    });
     const begin = performance.now();
     const ended = new AbortController();
     const killing = carryOut(this.cluster, kills, ended.signal);
@@ -158,7 +162,8 @@ class Soak {
     const uid = this.#pod.metadata.uid!;
     await this.#countsOn(2);
     const { problems } = this.#written.compare(uid, false);
-    const log = await this.kube.text('GET', `${this.kube.pods.path(NAMESPACE, this.#pod.metadata.name)}/log`);
+    const path = `${this.kube.pods.path(NAMESPACE, this.#pod.metadata.name)}/log`;
+    const log = await until('its log is read', () => this.kube.text('GET', path));
     const gap = countProblem(countsIn(log));
     if (gap) problems.push(`in the log ${gap}`);
     if (this.#watch.seen.length > 0) problems.push(`two copies could execute: ${this.#watch.seen[0]}`);
