@@ -69,6 +69,8 @@ const TIMEOUT_SHARE = 0.5;
 
 export function runElection(scenario: Scenario): Outcome {
   const { times, untilMs } = scenario;
+  // A copy: the scenario is told as it was when something goes wrong.
+  const fates = [...scenario.fates];
   let real = 0;
   let order = 0;
   const events: { at: number; order: number; run: () => void }[] = [];
@@ -108,7 +110,7 @@ export function runElection(scenario: Scenario): Outcome {
   };
 
   const send = (actor: Actor, holder: string | undefined, from: LeaseSeen | undefined) => {
-    const fate = scenario.fates.shift() ?? {
+    const fate = fates.shift() ?? {
       there: 1,
       back: 1,
       requestLost: false,
@@ -119,8 +121,11 @@ export function runElection(scenario: Scenario): Outcome {
     const number = (actor.request += 1);
     actor.waitsFor = number;
     const sentAt = local(actor);
+    const { incarnation } = actor;
     const deliver = (answer: Answer) =>
       whenAwake(actor, () => {
+        // A connection dies with its process: nothing of what was asked by one reaches the next.
+        if (actor.incarnation !== incarnation) return;
         // An answer that comes after its request was given up still says what it says, if it is a success.
         const awaited = actor.waitsFor === number;
         const before = leads(actor);
