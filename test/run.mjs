@@ -41,12 +41,19 @@ const provided = spawnSync(process.execPath, ['--import', 'tsx', 'test/support/p
 }).stdout.trim();
 const path = [provided, process.env.PATH].filter(Boolean).join(':');
 
+const FILE_TIMEOUT_MS = 600_000;
+
 let failed = false;
 for (const { title, files, concurrency } of rounds) {
   console.log(`\n${title} (${files.length} files)`);
   const { status } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec', ...files],
+    [
+      ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec'],
+      // A file that hangs fails, in place of holding up all others for ever.
+      `--test-timeout=${FILE_TIMEOUT_MS}`,
+      ...files,
+    ],
     { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path, NODE_ENV: 'test' } },
   );
   failed ||= status !== 0;

@@ -63,6 +63,7 @@ interface CallOptions {
 
 export class KubeClient {
   readonly #agents = new Map<string, Agent>();
+  #closed = false;
 
   constructor(
     readonly config: KubeConfig,
@@ -161,8 +162,9 @@ export class KubeClient {
     }
   }
 
-  /** Closes idle connections. */
+  /** Closes the connections. What is still asked afterwards (work that nobody waits for) leaves none open behind it. */
   close(): void {
+    this.#closed = true;
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents.clear();
   }
@@ -261,7 +263,7 @@ export class KubeClient {
       agent = new Agent({
         ...tls,
         secureContext: createSecureContext(tls),
-        keepAlive: true,
+        keepAlive: !this.#closed,
         scheduling: 'lifo',
       });
       // Rotated certificates make new agents; the old ones end when their connections are idle.
