@@ -6,7 +6,7 @@ import type { Context } from './context.js';
 import { errorLines } from './criu-messages.js';
 import { readLogFile } from './log-file.js';
 import { isLabel, isUid } from './names.js';
-import { readText } from './oci.js';
+import { readRestoreRecord } from './restore-record.js';
 import type { StateDir } from './state.js';
 
 /** What is kept of one log: its end. */
@@ -51,10 +51,9 @@ export function keepDumpLogs(context: Context, checkpointUid: string, artifacts:
 /** Keeps the logs of all attempts to restore a pod below `logs/<restore UID>`. Never throws. */
 export async function keepRestoreLogs(context: Context, podUid: string): Promise<void> {
   const pod = context.state.pod(podUid);
-  const text = readText(join(pod, 'restore.json'));
-  if (!text) return;
-  const { restoreUid } = JSON.parse(text) as { restoreUid: string };
-  await keep(context, restoreUid, async () => {
+  const record = readRestoreRecord(pod);
+  if (!record) return;
+  await keep(context, record.restoreUid, async () => {
     const found: FoundLog[] = [];
     const containers = join(pod, 'containers');
     for (const container of (await readdir(containers)).filter(isLabel)) {

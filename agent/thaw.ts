@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
-import { isThawed, knownCheckpoints, markThawed } from './artifacts.js';
+import { isThawed, knownCheckpoints } from './artifacts.js';
 import type { Container } from '../proto/gen/runtime/v1/cri.js';
 import { childCgroups, type FreezerCgroup } from './cgroup.js';
 import { doomedProcesses } from './checkpoint.js';
@@ -40,8 +40,8 @@ export function cgroupsAmong(containers: readonly Container[], pod: FreezerCgrou
 /**
  * Lets a frozen source run on: the containers and the fence around the pod. What is not frozen is left alone.
  *
- * The mark is made first, so that no late request for this checkpoint freezes the pod again behind everybody's back. And only
- * what this checkpoint has frozen is thawed: a late Thaw must not reach into the next migration of the same pod, whose
+ * The caller has made the mark (markThawed), so that no late request for this checkpoint freezes the pod again behind
+ * everybody's back. And only what this checkpoint has frozen is thawed: a late Thaw must not reach into the next migration of the same pod, whose
  * restored processes may be running already.
  *
  * @returns names of the containers that were frozen
@@ -52,7 +52,6 @@ export async function thaw(
   pod: CheckedPod,
   checkpointUid: string,
 ): Promise<{ thawed: string[]; thawedAt: Date }> {
-  markThawed(context.state, checkpointUid);
   FAULT: await faultPoint('agent.thaw.marked');
   const holder = knownCheckpoints(context.state).find(
     (known) =>
