@@ -4,6 +4,7 @@ import { link, copyFile, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ChannelCredentials, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
 import { agentDnsName } from '../common/api/names.js';
+import { closeClient } from '../common/grpc/close-client.js';
 import { LpmError, messageOf } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import {
@@ -159,7 +160,7 @@ export async function pullArtifacts(
     signal?.removeEventListener('abort', cancel);
     receiver.close();
     stream.cancel();
-    client.close();
+    void closeClient(client);
   }
 }
 

@@ -177,7 +177,7 @@ export function runController(options: ControllerOptions): Controller {
     stopped = true;
     for (const one of Object.values(queues)) void one.stop();
     void sweeper.stop();
-    agents.close();
+    void agents.close();
   });
 
   return {
@@ -194,7 +194,7 @@ export function runController(options: ControllerOptions): Controller {
       await Promise.all(allCaches(caches).map((cache) => cache.stop()));
       await migrations.flush();
       await events.flush();
-      agents.close();
+      await agents.close();
     },
   };
 }

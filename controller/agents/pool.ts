@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { agentDnsName } from '../../common/api/names.js';
 import { LpmError, messageOf } from '../../common/errors.js';
+import { closeClient } from '../../common/grpc/close-client.js';
 import type { Node } from '../../common/kube/types.js';
 import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts, type CallGate } from './agent.js';
 
@@ -36,6 +37,7 @@ export class AgentPool {
   readonly #agents = new Map<string, { agent: Agent; client: Client }>();
 
   readonly #gate: CallGate;
+  #closed = false;
 
   constructor(private readonly options: AgentPoolOptions) {
     this.#gate = { assertOpen: options.assertMayCall ?? (() => {}), calls: new Set() };
@@ -46,6 +48,8 @@ export class AgentPool {
    * that was taken out of the cluster may still hold a frozen pod.
    */
   agent(name: string, node: Node | undefined): Agent {
+    if (this.#closed)
+      throw new LpmError('NotLeader', 'This controller stops and asks agents for nothing more.');
     const known = this.#agents.get(name);
     const ip = node?.status?.addresses?.find((address) => address.type === 'InternalIP')?.address;
     if (!ip) {
@@ -60,7 +64,7 @@ export class AgentPool {
     }
     const address = `${ip.includes(':') ? `[${ip}]` : ip}:${this.options.port}`;
     if (known?.agent.address === address) return known.agent;
-    known?.client.close();
+    if (known) void closeClient(known.client);
     const client = new Client(address, this.options.tls, {
       // The certificate is bound to the node's name, not to its address.
       'grpc.ssl_target_name_override': agentDnsName(name),
@@ -81,10 +85,12 @@ export class AgentPool {
     return agent;
   }
 
-  /** Cancels what is under way and closes the connections. What agents do of long work goes on without us. */
-  close(): void {
+  /** Cancels what is under way at once, then closes the connections. What agents do of long work goes on without us. */
+  async close(): Promise<void> {
+    this.#closed = true;
     for (const call of this.#gate.calls) call.cancel();
-    for (const { client } of this.#agents.values()) client.close();
+    const clients = [...this.#agents.values()].map(({ client }) => client);
     this.#agents.clear();
+    await Promise.all(clients.map(closeClient));
   }
 }
