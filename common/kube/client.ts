@@ -239,11 +239,24 @@ export class KubeClient {
     if (method !== 'GET') this.options.beforeWrite?.();
     const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
     return new Promise((resolve, reject) => {
-      const request = send(url, { ...http, signal: options.signal }, resolve);
-      // A half-open connection is noticed by the kernel's keep-alive probes, not only by our timeouts.
-      request.on('socket', (socket) => socket.setKeepAlive(true, 15_000));
-      request.on('error', reject);
-      request.end(body);
+      const ask = () => {
+        let answered = false;
+        const request = send(url, { ...http, signal: options.signal }, (response) => {
+          answered = true;
+          resolve(response);
+        });
+        // A half-open connection is noticed by the kernel's keep-alive probes, not only by our timeouts.
+        request.on('socket', (socket) => socket.setKeepAlive(true, 15_000));
+        request.on('error', (error: NodeJS.ErrnoException) => {
+          // A server may close a connection that was kept at the very moment at which it is used again (nodejs.org/api/http.html,
+          // request.reusedSocket). What only reads is asked again; each time takes one such connection away, so it ends.
+          const isCut = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+          if (method === 'GET' && isCut && request.reusedSocket && !answered) ask();
+          else reject(error);
+        });
+        request.end(body);
+      };
+      ask();
     });
   }
 
