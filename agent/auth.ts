@@ -2,8 +2,8 @@ import type { AuthContext } from '@grpc/grpc-js/build/src/auth-context.js';
 import { AGENT_ORGANIZATION, CONTROLLER_ORGANIZATION } from '../common/api/names.js';
 import { LpmError } from '../common/errors.js';
 
-/** The one method that other agents may call. */
-const AGENT_METHODS = new Set(['pullArtifacts']);
+/** The methods that other agents may call. */
+const AGENT_METHODS = new Set(['pullArtifacts', 'readArchive']);
 
 /**
  * Roles of a caller: the organizations (O) of its certificate, which TLS has verified already.

@@ -218,6 +218,7 @@ async function checkpoint(
         pagesWritten: await pagesWritten(join(each, 'stats-dump')),
         image: container.cri.image?.userSpecifiedImage || container.cri.image?.image || '',
         imageRef: container.cri.imageRef,
+        archive: undefined,
       });
     }
     if (request.thawAfter) await syncFileSystem(folder);

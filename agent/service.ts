@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { handleServerStreamingCall, handleUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
-import { Claim, type AgentServiceServer, type Progress } from '../proto/gen/lpm/v1/agent.js';
+import { Claim, type AgentServiceServer } from '../proto/gen/lpm/v1/agent.js';
 import { markThawed } from './artifacts.js';
+import { archiveMethods } from './archives/methods.js';
 import { authorize } from './auth.js';
-import { leftSourceThawed, type Checkpoints } from './checkpoint.js';
+import type { Checkpoints } from './checkpoint.js';
 import { readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { discardCheckpoint, discardStage } from './discard.js';
@@ -16,10 +16,10 @@ import { inspectPod } from './inspect.js';
 import { readLogs } from './kept-logs.js';
 import { checkPod, checkUid } from './names.js';
 import { nodeInfo } from './node-info.js';
-import type { Operation } from './operation.js';
 import type { Restores } from './restore.js';
 import { revoke } from './revoke.js';
 import { toServiceError } from './rpc-errors.js';
+import { rpcMethods } from './rpc-methods.js';
 import { sourceState } from './source.js';
 import { syncPath } from './state.js';
 import { targetState } from './target.js';
@@ -32,70 +32,9 @@ export function agentService(
   checkpoints: Checkpoints,
   restores: Restores,
 ): AgentServiceServer {
-  const { state, log } = context;
+  const { state } = context;
 
-  const unary =
-    <Request, Response>(
-      method: string,
-      work: (request: Request, isCanceled: () => boolean) => Promise<Response>,
-    ): handleUnaryCall<Request, Response> =>
-    (call, callback: sendUnaryData<Response>) => {
-      const answer = async (): Promise<Response> => {
-        authorize(method, call.getAuthContext());
-        FAULT: if (isChange(method)) await faultPoint(`agent.${method}.before`);
-        const response = await work(call.request, () => call.cancelled);
-        FAULT: if (isChange(method)) await faultPoint(`agent.${method}.after`);
-        return response;
-      };
-      answer().then(
-        (response) => callback(null, response),
-        (error: unknown) => {
-          note(method, error);
-          callback(toServiceError(error));
-        },
-      );
-    };
-
-  /** A stream of progress and one result; the operation goes on when the caller goes away. */
-  const watched =
-    <Request, Result, Response>(
-      method: 'checkpoint' | 'restore',
-      start: (request: Request) => Operation<Result>,
-      wrap: (event: { $case: 'progress'; value: Progress } | { $case: 'result'; value: Result }) => Response,
-    ): handleServerStreamingCall<Request, Response> =>
-    (call) => {
-      const follow = async (): Promise<void> => {
-        authorize(method, call.getAuthContext());
-        FAULT: await faultPoint(`agent.${method}.before`);
-        const operation = start(call.request);
-        const stop = operation.watch((value) => call.write(wrap({ $case: 'progress', value })));
-        call.once('cancelled', stop);
-        try {
-          const value = await operation.done;
-          FAULT: await faultPoint(`agent.${method}.after`);
-          call.write(wrap({ $case: 'result', value }));
-        } finally {
-          stop();
-        }
-        call.end();
-      };
-      follow().catch((error: unknown) => {
-        note(method, error);
-        // Not destroy(): a destroyed stream sends no status (grpc-js server-call.ts ends the call on this event).
-        call.emit('error', toServiceError(error, leftSourceThawed(error)));
-      });
-    };
-
-  const note = (method: string, error: unknown): void => {
-    const reason = error instanceof LpmError ? error.reason : 'Internal';
-    const fields = {
-      method,
-      reason,
-      error,
-      ...(reason === 'Internal' && error instanceof Error ? { stack: error.stack } : {}),
-    };
-    log[reason === 'Internal' ? 'error' : 'info']('a call failed', fields);
-  };
+  const { unary, watched, note } = rpcMethods(context);
 
   return {
     getNodeInfo: unary('getNodeInfo', () => nodeInfo(context)),
@@ -188,13 +127,10 @@ export function agentService(
       agentTime: new Date(),
       ...(await holdings(context, (uid) => checkpoints.isRunning(uid))),
     })),
+
+    ...archiveMethods(context),
   };
 }
-
-/** The unary calls that change something on the node. */
-const CHANGES = ['commit', 'revoke', 'thaw', 'endSource', 'discard'] as const;
-const isChange = (method: string): method is (typeof CHANGES)[number] =>
-  (CHANGES as readonly string[]).includes(method);
 
 /** @throws PodNotFound when this node has never been asked to restore the pod */
 async function existingPod(folder: string, podUid: string): Promise<void> {

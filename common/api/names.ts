@@ -14,6 +14,16 @@ export const AGENT_LABEL = 'app=checkpoint-agent';
 /** Port of the agents' gRPC service on each node (hostPort). */
 export const AGENT_PORT = 50051;
 
+/** Port of an agent's transfer service, on the loopback address of its pod only (AGENT_PORT + 1 is its health port). */
+export const TRANSFER_PORT = 50053;
+
+/** Where the kubelet and our agents leave archives on a node, and the shared repository, as the agents see them. */
+export const KUBELET_CHECKPOINTS = '/var/lib/kubelet/checkpoints';
+export const CHECKPOINT_REPOSITORY = '/mnt/checkpoints';
+
+/** Annotation on a checkpoint that asks for an export: SHA-256, in hex, of the ticket. Taken away when it is over. */
+export const EXPORT_TICKET_ANNOTATION = `${GROUP}/export-ticket-sha256`;
+
 /** Name of the RuntimeClass and of the runtime handler that restores instead of creating. */
 export const RUNTIME_CLASS = 'lpm';
 

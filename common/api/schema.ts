@@ -65,6 +65,21 @@ export const PodMigrationSpec = SpecSettable(
           'Set to true to cancel: before the commit the migration is rolled back and the source runs on; after it, it is completed all the same. Cannot be taken back.',
       }),
     ),
+    fromCheckpoint: optional(
+      Type.Object(
+        {
+          kind: oneOf(['PodCheckpoint', 'ContainerCheckpoint'], {
+            description: 'Kind of the checkpoint object.',
+            default: 'PodCheckpoint',
+          }),
+          name: podName('Name of the checkpoint object, in the namespace of this object.'),
+        },
+        {
+          description:
+            'Bring back a saved checkpoint as a new pod, in place of moving a running one. spec.podName is the pod that was checkpointed; whether it still exists does not matter.',
+        },
+      ),
+    ),
     resolution: optional(
       oneOf(['Source', 'Target'], {
         description:
@@ -162,9 +177,95 @@ export const PodMigrationStatus = Type.Object(
   { description: 'What was observed. Written by the controller only.' },
 );
 
+/** What both kinds of checkpoints say about how they are made and kept. */
+const checkpointSpec = {
+  via: optional(
+    oneOf(['Agent', 'Kubelet'], {
+      description:
+        'Who makes the checkpoint. Agent: the agent of the node, complete (files of the container, emptyDirs, /dev/shm) and consistent over all containers. Kubelet: the checkpoint API of the kubelet, one container after the other, memory and files of the container only.',
+      default: 'Agent',
+    }),
+  ),
+  timeoutSeconds: optional(
+    Type.Integer({
+      description: 'Seconds after which the checkpoint is given up.',
+      format: 'int32',
+      minimum: 10,
+      maximum: 86400,
+      default: 600,
+    }),
+  ),
+  ttlSecondsAfterFinished: optional(
+    Type.Integer({
+      description:
+        'Seconds after its end at which this object is deleted, and with it the archive unless its content says Retain. Absent: never.',
+      format: 'int32',
+      minimum: 0,
+      maximum: 2147483647,
+    }),
+  ),
+  deletionPolicy: optional(
+    oneOf(['Delete', 'Retain'], {
+      description: 'The deletionPolicy that the contents get.',
+      default: 'Delete',
+    }),
+  ),
+  compression: optional(
+    oneOf(['None', 'Gzip', 'Zstd'], { description: 'How the archive is compressed.', default: 'None' }),
+  ),
+  encrypt: optional(
+    Type.Boolean({
+      description:
+        'Encrypt the archive at rest (age) for the recipients that the agents were set up with; fails without any.',
+      default: false,
+    }),
+  ),
+  import: optional(
+    Type.Object(
+      {
+        ticketSHA256: Type.String({
+          description: 'SHA-256, in hex, of the ticket with which the archives will be uploaded.',
+          pattern: '^[0-9a-f]{64}$',
+        }),
+        podUID: Type.String({
+          description: 'UID of the pod that was checkpointed; names the archives.',
+          pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+        }),
+        archives: Type.Array(
+          Type.Object({
+            containerName: Type.String({
+              description: 'Container.',
+              minLength: 1,
+              maxLength: 63,
+              pattern: DNS_LABEL,
+            }),
+            sha256: Type.String({
+              description: 'SHA-256 of the archive, in hex.',
+              pattern: '^[0-9a-f]{64}$',
+            }),
+            sizeBytes: int64('Size of the archive.'),
+          }),
+          {
+            description: 'The archives that will be uploaded.',
+            minItems: 1,
+            maxItems: 64,
+            'x-kubernetes-list-type': 'map',
+            'x-kubernetes-list-map-keys': ['containerName'],
+          },
+        ),
+      },
+      {
+        description:
+          'Nothing is checkpointed: archives that were exported elsewhere are taken in, through the transfer port of an agent. Such a checkpoint is restored into a pod that whoever restores it creates, never into one that the controller makes from what an archive says.',
+      },
+    ),
+  ),
+};
+
 export const PodCheckpointSpec = Spec(
   {
     podName: podName('Name of the running pod to checkpoint, in the namespace of this object.'),
+    ...checkpointSpec,
   },
   'What is wanted. Immutable.',
 );
@@ -180,6 +281,29 @@ const checkpointStatus = {
   podUID: optional(text('UID of the pod.')),
   boundContentName: optional(text('Name of the content object that holds the artifact.')),
   sizeBytes: optional(int64('Size of the artifact.')),
+  progress: optional(
+    Type.Object(
+      {
+        step: text('What is being done: Freeze, Dump, Collect, Archive, Transfer.'),
+        bytesDone: optional(int64('Bytes done of this step.')),
+        bytesTotal: optional(int64('Bytes of this step in all; absent when unknown.')),
+      },
+      { description: 'The step that runs at the moment, while there is one.' },
+    ),
+  ),
+  frozenMilliseconds: optional(int64('How long the pod stood still. Absent when that is not known.')),
+  transfer: optional(
+    Type.Object(
+      {
+        ticketSHA256: text('The ticket that it is open for.'),
+        agentNamespace: text('Namespace of the agent’s pod.'),
+        agentPod: text('Pod whose transfer port serves.'),
+        port: Type.Integer({ description: 'The port, to be reached by port-forward.', format: 'int32' }),
+        expires: time('Until when.'),
+      },
+      { description: 'Where the archives can be read or written, while an export or import is open.' },
+    ),
+  ),
   startTime: optional(time('When the checkpoint was begun.')),
   completionTime: optional(time('When it ended.')),
 };
@@ -206,6 +330,7 @@ export const ContainerCheckpointSpec = Spec(
       maxLength: 63,
       pattern: DNS_LABEL,
     }),
+    ...checkpointSpec,
   },
   'What is wanted. Immutable.',
 );
@@ -227,6 +352,16 @@ const reference = (kind: string) =>
 const deletionPolicy = oneOf(['Delete', 'Retain'], {
   description: 'What becomes of the artifact when its checkpoint object is deleted.',
   default: 'Delete',
+});
+
+const podTemplate = Type.Unsafe<{
+  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> };
+  spec: Record<string, unknown>;
+}>({
+  type: 'object',
+  description:
+    'Labels, annotations and spec of the pod as the API server had them at the checkpoint. A restore makes the new pod from them. Absent for imported checkpoints.',
+  'x-kubernetes-preserve-unknown-fields': true,
 });
 
 /** Required fields only: a rule on an optional one would not see that it is added or taken away. */
@@ -253,7 +388,23 @@ export const ContainerCheckpointContentSpec = Type.Object(
     podUID: text('Its UID.'),
     containerName: text('Container that was checkpointed.'),
     image: optional(text('Image of the container.')),
+    imageRef: optional(text('The image with its digest, as the runtime knew it.')),
     sizeBytes: optional(int64('Size of the artifact.')),
+    sha256: optional(
+      Type.String({
+        description: 'SHA-256 of the artifact’s bytes, in hex. Checked whenever it is used.',
+        pattern: '^[0-9a-f]{64}$',
+      }),
+    ),
+    via: optional(oneOf(['Agent', 'Kubelet', 'Import'], { description: 'How it was made.' })),
+    restorable: optional(Type.Boolean({ description: 'Whether a pod can be restored from it.' })),
+    gaps: optional(
+      Type.Array(text('One sentence.'), {
+        description: 'What of the container’s state is not in the artifact.',
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
+    podTemplate: optional(podTemplate),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },
   {
@@ -274,6 +425,7 @@ export const PodCheckpointContentSpec = Type.Object(
       'x-kubernetes-list-type': 'set',
     }),
     sizeBytes: optional(int64('Size of all artifacts.')),
+    podTemplate: optional(podTemplate),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },
   {
@@ -283,7 +435,17 @@ export const PodCheckpointContentSpec = Type.Object(
 );
 
 export const ContentStatus = Type.Object(
-  { conditions },
+  {
+    conditions,
+    description: optional(
+      Type.Unsafe<Record<string, unknown>>({
+        type: 'object',
+        description:
+          'What was read from the archive itself: processes, open files, memory, mounts (the message ArchiveDescription of the agents’ protocol as JSON).',
+        'x-kubernetes-preserve-unknown-fields': true,
+      }),
+    ),
+  },
   { description: 'What was observed. Written by the controller only.' },
 );
 

@@ -134,6 +134,7 @@ export class CheckpointReconciler {
         thawAfter: true,
         owner: undefined,
         dumpTimeout: undefined,
+        archive: undefined,
       },
       () => {},
     );

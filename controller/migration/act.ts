@@ -157,6 +157,7 @@ function checkpoint({ parts, context, onProgress }: Act): Promise<unknown> {
         targetNodeName: migration.status!.targetNode!,
       },
       dumpTimeout: undefined,
+      archive: undefined,
     },
     onProgress,
   );
@@ -185,6 +186,7 @@ function restore({ parts, context, onProgress }: Act): Promise<unknown> {
       sourceNodeName: elsewhere ? sourceNode! : '',
       containerNames: sourceContainers.map(({ name }) => name),
       hold: false,
+      archives: [],
     },
     onProgress,
   );

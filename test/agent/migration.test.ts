@@ -118,6 +118,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
       targetNodeName: 'node-b',
     },
     dumpTimeout: undefined,
+    archive: undefined,
   });
   const checkpoint = (
     on: AgentNode,
@@ -155,6 +156,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
         sourceNodeName: local ? '' : from.node.name,
         containerNames: [container],
         hold,
+        archives: [],
       },
       ({ step }) => onStep(step),
     ) as Promise<RestoreResult>;

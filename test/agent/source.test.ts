@@ -62,6 +62,7 @@ test('a source survives what happens around its dump', { skip }, async (t) => {
       targetNodeName: 'node-b',
     },
     dumpTimeout: undefined,
+    archive: undefined,
     ...more,
   });
   const checkpoint = (asked: CheckpointRequest) => a.agent.checkpoint(asked) as Promise<CheckpointResult>;

@@ -293,6 +293,7 @@ export class SimulatedNode {
                 pagesWritten: 1n,
                 image: image ?? '',
                 imageRef: 'sha256:simulated',
+                archive: undefined,
               })),
               steps: [{ step: Step.STEP_DUMP, duration: { seconds: 0n, nanos: 5_000_000 } }],
             },
@@ -395,9 +396,13 @@ export class SimulatedNode {
             })),
         });
       }),
-      pullArtifacts: stream(() =>
-        Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
-      ),
+      pullArtifacts: notHere,
+      readArchive: notHere,
+      checkpointByKubelet: notHere,
+      listArchives: unary(notKnown),
+      removeArchive: unary(notKnown),
+      openTransfer: unary(notKnown),
+      getTransfer: unary(notKnown),
     };
   }
 
@@ -442,6 +447,14 @@ export class SimulatedNode {
       },
     });
   }
+}
+
+const notHere = stream(() =>
+  Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
+);
+
+function notKnown(): never {
+  throw new LpmError('NotSupportedYet', 'Not simulated.');
 }
 
 function progress(step: Step, bytes: bigint) {

@@ -148,6 +148,7 @@ export class GuestNode {
         targetNodeName: guestNode,
       },
       dumpTimeout: { seconds: BigInt(patience.timeoutMs / 1000), nanos: 0 },
+      archive: undefined,
     };
     const result = (await this.agent.checkpoint(request, onProgress)) as CheckpointResult;
     return { ...result, uid: checkpointUid };
@@ -164,6 +165,7 @@ export class GuestNode {
       sourceNodeName: '',
       containerNames: target.writers.map((writer) => writer.name),
       hold,
+      archives: [],
     })) as RestoreResult;
   }
 

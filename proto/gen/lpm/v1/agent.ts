@@ -39,7 +39,7 @@ export const protobufFileName = "lpm/v1/agent.proto";
  *  * Times are the answering agent's own wall clock. Clocks of nodes differ: see GetNodeInfo.
  *  * Errors are gRPC status codes with an ErrorDetail in the trailer "lpm-error-bin".
  *  * Roles come from the client certificate: "lpm:controllers" (O) may call everything, "lpm:agents" only
- *    PullArtifacts.
+ *    PullArtifacts and ReadArchive.
  */
 
 /** Claim tells which side may execute. */
@@ -89,6 +89,51 @@ export function claimToJSON(object: Claim): string {
     case Claim.CLAIM_REVOKED:
       return "CLAIM_REVOKED";
     case Claim.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export enum ArchiveCompression {
+  ARCHIVE_COMPRESSION_UNSPECIFIED = 0,
+  ARCHIVE_COMPRESSION_NONE = 1,
+  ARCHIVE_COMPRESSION_GZIP = 2,
+  ARCHIVE_COMPRESSION_ZSTD = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function archiveCompressionFromJSON(object: any): ArchiveCompression {
+  switch (object) {
+    case 0:
+    case "ARCHIVE_COMPRESSION_UNSPECIFIED":
+      return ArchiveCompression.ARCHIVE_COMPRESSION_UNSPECIFIED;
+    case 1:
+    case "ARCHIVE_COMPRESSION_NONE":
+      return ArchiveCompression.ARCHIVE_COMPRESSION_NONE;
+    case 2:
+    case "ARCHIVE_COMPRESSION_GZIP":
+      return ArchiveCompression.ARCHIVE_COMPRESSION_GZIP;
+    case 3:
+    case "ARCHIVE_COMPRESSION_ZSTD":
+      return ArchiveCompression.ARCHIVE_COMPRESSION_ZSTD;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ArchiveCompression.UNRECOGNIZED;
+  }
+}
+
+export function archiveCompressionToJSON(object: ArchiveCompression): string {
+  switch (object) {
+    case ArchiveCompression.ARCHIVE_COMPRESSION_UNSPECIFIED:
+      return "ARCHIVE_COMPRESSION_UNSPECIFIED";
+    case ArchiveCompression.ARCHIVE_COMPRESSION_NONE:
+      return "ARCHIVE_COMPRESSION_NONE";
+    case ArchiveCompression.ARCHIVE_COMPRESSION_GZIP:
+      return "ARCHIVE_COMPRESSION_GZIP";
+    case ArchiveCompression.ARCHIVE_COMPRESSION_ZSTD:
+      return "ARCHIVE_COMPRESSION_ZSTD";
+    case ArchiveCompression.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -193,6 +238,45 @@ export function stepToJSON(object: Step): string {
     case Step.STEP_RESTORE:
       return "STEP_RESTORE";
     case Step.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export enum TransferDirection {
+  TRANSFER_DIRECTION_UNSPECIFIED = 0,
+  TRANSFER_DIRECTION_EXPORT = 1,
+  TRANSFER_DIRECTION_IMPORT = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function transferDirectionFromJSON(object: any): TransferDirection {
+  switch (object) {
+    case 0:
+    case "TRANSFER_DIRECTION_UNSPECIFIED":
+      return TransferDirection.TRANSFER_DIRECTION_UNSPECIFIED;
+    case 1:
+    case "TRANSFER_DIRECTION_EXPORT":
+      return TransferDirection.TRANSFER_DIRECTION_EXPORT;
+    case 2:
+    case "TRANSFER_DIRECTION_IMPORT":
+      return TransferDirection.TRANSFER_DIRECTION_IMPORT;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TransferDirection.UNRECOGNIZED;
+  }
+}
+
+export function transferDirectionToJSON(object: TransferDirection): string {
+  switch (object) {
+    case TransferDirection.TRANSFER_DIRECTION_UNSPECIFIED:
+      return "TRANSFER_DIRECTION_UNSPECIFIED";
+    case TransferDirection.TRANSFER_DIRECTION_EXPORT:
+      return "TRANSFER_DIRECTION_EXPORT";
+    case TransferDirection.TRANSFER_DIRECTION_IMPORT:
+      return "TRANSFER_DIRECTION_IMPORT";
+    case TransferDirection.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -386,7 +470,47 @@ export interface CheckpointRequest {
    * DumpTimeout bounds how long the OCI runtime and CRIU may take; then they are killed, and the checkpoint fails. Absent:
    * the agent's default (--dump-timeout).
    */
-  dumpTimeout: Duration | undefined;
+  dumpTimeout:
+    | Duration
+    | undefined;
+  /** Archive: pack what was dumped of each container into one archive, as a user's checkpoint is kept. Only with thaw_after. */
+  archive: ArchiveOptions | undefined;
+}
+
+/**
+ * ArchiveOptions say how a user's checkpoint is kept: as one tar per container, in the layout of podman and CRI-O with our
+ * own files beside it (agent/ARCHIVE.md), below /var/lib/kubelet/checkpoints of the node and, where it is mounted, in the
+ * shared repository /mnt/checkpoints.
+ */
+export interface ArchiveOptions {
+  /** ClusterUid: UID of the namespace kube-system. It tells whose archives lie in a repository that clusters share. */
+  clusterUid: string;
+  compression: ArchiveCompression;
+  /**
+   * Encrypt at rest (age, https://age-encryption.org/v1) for the recipients that the agent was set up with.
+   * FAILED_PRECONDITION (EncryptionNotSetUp) when there are none.
+   */
+  encrypt: boolean;
+  /** PodJson: the pod object as JSON, kept in the archive for people and for an import elsewhere. At most 1 MiB. */
+  podJson: string;
+}
+
+export interface CheckpointByKubeletRequest {
+  /** CheckpointUid: UID of the ContainerCheckpoint object. */
+  checkpointUid: string;
+  pod: PodRef | undefined;
+  container:
+    | ContainerIdentity
+    | undefined;
+  /** Timeout for the kubelet and its runtime; absent: the kubelet's own (two minutes, which is also the least). */
+  timeout: Duration | undefined;
+  archive: ArchiveOptions | undefined;
+}
+
+export interface CheckpointByKubeletResponse {
+  event: { $case: "progress"; value: Progress } | //
+  /** The last message of a stream that ends with OK. */
+  { $case: "result"; value: CheckpointResult } | undefined;
 }
 
 /** CheckpointOwner is the migration that a frozen source waits for, and where its outcome can be learned. */
@@ -447,6 +571,164 @@ export interface ContainerArtifact {
   /** Image as the runtime knows it. */
   image: string;
   imageRef: string;
+  /** Archive is set when an archive was asked for; then bytes is its size, and path the one in the kubelet folder. */
+  archive: ArchiveInfo | undefined;
+}
+
+/** ArchiveInfo tells of an archive that is complete, on disk and has its final name. */
+export interface ArchiveInfo {
+  /** Uri: shared://<file> in the repository, else file://<path> on this node. */
+  uri: string;
+  /** Sha256 of the archive's bytes as they lie there (compressed, encrypted), raw. */
+  sha256: Buffer;
+  bytes: bigint;
+  /** RepositoryProblem tells in a sentence why it is not in the shared repository; empty when it is. */
+  repositoryProblem: string;
+  /** Gaps: what of the container's state is not in it, each a sentence (the kubelet's way leaves out volumes). */
+  gaps: string[];
+  /** Restorable: Restore takes it. */
+  restorable: boolean;
+  description: ArchiveDescription | undefined;
+}
+
+/**
+ * ArchiveDescription is what was read from an archive itself. Lists are bounded; `truncated` says when something was left
+ * out. Everything in it comes from the archive: it is shown to people and decides nothing.
+ */
+export interface ArchiveDescription {
+  processes: DescribedProcess[];
+  mounts: DescribedMount[];
+  image: string;
+  imageRef: string;
+  /** Runtime that dumped (runc, crun) and CRIU's version, when known. */
+  runtime: string;
+  criuVersion: string;
+  hostname: string;
+  /** MemoryBytes in the pages images. */
+  memoryBytes: bigint;
+  layerBytes: bigint;
+  volumeBytes: bigint;
+  truncated: boolean;
+}
+
+export interface DescribedProcess {
+  /** Pid and ParentPid in the container's own PID namespace; parent 0 for its first process. */
+  pid: number;
+  parentPid: number;
+  /** Command as CRIU kept it (comm, at most 15 bytes). */
+  command: string;
+  memoryBytes: bigint;
+  threads: number;
+  files: DescribedFile[];
+}
+
+export interface DescribedFile {
+  fd: number;
+  /** Kind: regular, pipe, socket, directory, device, other. */
+  kind: string;
+  /** Name: path, or what else tells one from another (address of a socket). */
+  name: string;
+}
+
+export interface DescribedMount {
+  destination: string;
+  type: string;
+  source: string;
+}
+
+export interface ListArchivesRequest {
+  /** ClusterUid: archives of other clusters in a shared repository are not told. */
+  clusterUid: string;
+}
+
+export interface ListArchivesResponse {
+  archives: ArchiveHolding[];
+  repository: RepositoryState | undefined;
+}
+
+export interface ArchiveHolding {
+  uri: string;
+  checkpointUid: string;
+  containerName: string;
+  pod: PodRef | undefined;
+  bytes: bigint;
+  /** NodeName that made it. */
+  nodeName: string;
+  /** Since: when it got its final name, by that node's clock. */
+  since: Date | undefined;
+}
+
+export interface RepositoryState {
+  /** Shared: /mnt/checkpoints is mounted and can be written; problem says why not. */
+  shared: boolean;
+  problem: string;
+  freeBytes: bigint;
+}
+
+export interface RemoveArchiveRequest {
+  uri: string;
+  checkpointUid: string;
+}
+
+export interface RemoveArchiveResponse {
+  bytesFreed: bigint;
+}
+
+/** ArchiveSource names an archive that is to be read, and what it must be. */
+export interface ArchiveSource {
+  containerName: string;
+  uri: string;
+  sha256: Buffer;
+  bytes: bigint;
+  /** Address "IP:port" and NodeName of the agent that holds it; empty for shared:// and for an archive of this node. */
+  address: string;
+  nodeName: string;
+}
+
+export interface ReadArchiveRequest {
+  uri: string;
+  sha256: Buffer;
+}
+
+export interface ReadArchiveResponse {
+  /** At most 256 KiB. */
+  data: Buffer;
+}
+
+export interface OpenTransferRequest {
+  /** TransferUid: UID of the checkpoint object that is exported or imported. */
+  transferUid: string;
+  direction: TransferDirection;
+  /** TicketSha256 of the ticket that the other end will show, raw. */
+  ticketSha256: Buffer;
+  validFor:
+    | Duration
+    | undefined;
+  /**
+   * Archives: what may be read (export), or name, hash and size of what will be written (import; uri, address and node
+   * are empty then).
+   */
+  archives: ArchiveSource[];
+  /** Pod names the archives of an import; its uid is that of the original pod. Absent for an export. */
+  pod: PodRef | undefined;
+  clusterUid: string;
+}
+
+export interface OpenTransferResponse {
+}
+
+export interface GetTransferRequest {
+  transferUid: string;
+}
+
+export interface GetTransferResponse {
+  bytesDone: bigint;
+  /** Complete: every archive was read once to its end, or lies here with the hash that was announced. */
+  complete: boolean;
+  /** Failure: why the last try ended early, a sentence; the other end may try again. */
+  failure: string;
+  /** Archives of a complete import. */
+  archives: ContainerArtifact[];
 }
 
 export interface PullArtifactsRequest {
@@ -503,6 +785,11 @@ export interface RestoreRequest {
   containerNames: string[];
   /** Hold: restore everything but do not claim before Commit is called (the handler's waiting time still bounds it). */
   hold: boolean;
+  /**
+   * Archives of a user's checkpoint to restore from, one per container, in place of the artifacts of checkpoint_uid:
+   * fetched, verified against hash and size, and unpacked without trusting anything in them.
+   */
+  archives: ArchiveSource[];
 }
 
 export interface RestoreResponse {
@@ -2752,6 +3039,7 @@ function createBaseCheckpointRequest(): CheckpointRequest {
     thawAfter: false,
     owner: undefined,
     dumpTimeout: undefined,
+    archive: undefined,
   };
 }
 
@@ -2777,6 +3065,9 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     }
     if (message.dumpTimeout !== undefined) {
       Duration.encode(message.dumpTimeout, writer.uint32(58).fork()).join();
+    }
+    if (message.archive !== undefined) {
+      ArchiveOptions.encode(message.archive, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2850,6 +3141,14 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
             message.dumpTimeout = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.archive = ArchiveOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2885,6 +3184,7 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
         : isSet(object.dump_timeout)
         ? Duration.fromJSON(object.dump_timeout)
         : undefined,
+      archive: isSet(object.archive) ? ArchiveOptions.fromJSON(object.archive) : undefined,
     };
   },
 
@@ -2911,6 +3211,9 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     if (message.dumpTimeout !== undefined) {
       obj.dumpTimeout = Duration.toJSON(message.dumpTimeout);
     }
+    if (message.archive !== undefined) {
+      obj.archive = ArchiveOptions.toJSON(message.archive);
+    }
     return obj;
   },
 
@@ -2930,6 +3233,378 @@ export const CheckpointRequest: MessageFns<CheckpointRequest> = {
     message.dumpTimeout = (object.dumpTimeout !== undefined && object.dumpTimeout !== null)
       ? Duration.fromPartial(object.dumpTimeout)
       : undefined;
+    message.archive = (object.archive !== undefined && object.archive !== null)
+      ? ArchiveOptions.fromPartial(object.archive)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArchiveOptions(): ArchiveOptions {
+  return { clusterUid: "", compression: 0, encrypt: false, podJson: "" };
+}
+
+export const ArchiveOptions: MessageFns<ArchiveOptions> = {
+  encode(message: ArchiveOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusterUid !== "") {
+      writer.uint32(10).string(message.clusterUid);
+    }
+    if (message.compression !== 0) {
+      writer.uint32(16).int32(message.compression);
+    }
+    if (message.encrypt !== false) {
+      writer.uint32(24).bool(message.encrypt);
+    }
+    if (message.podJson !== "") {
+      writer.uint32(34).string(message.podJson);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusterUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.compression = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.encrypt = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.podJson = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArchiveOptions {
+    return {
+      clusterUid: isSet(object.clusterUid)
+        ? globalThis.String(object.clusterUid)
+        : isSet(object.cluster_uid)
+        ? globalThis.String(object.cluster_uid)
+        : "",
+      compression: isSet(object.compression) ? archiveCompressionFromJSON(object.compression) : 0,
+      encrypt: isSet(object.encrypt) ? globalThis.Boolean(object.encrypt) : false,
+      podJson: isSet(object.podJson)
+        ? globalThis.String(object.podJson)
+        : isSet(object.pod_json)
+        ? globalThis.String(object.pod_json)
+        : "",
+    };
+  },
+
+  toJSON(message: ArchiveOptions): unknown {
+    const obj: any = {};
+    if (message.clusterUid !== "") {
+      obj.clusterUid = message.clusterUid;
+    }
+    if (message.compression !== 0) {
+      obj.compression = archiveCompressionToJSON(message.compression);
+    }
+    if (message.encrypt !== false) {
+      obj.encrypt = message.encrypt;
+    }
+    if (message.podJson !== "") {
+      obj.podJson = message.podJson;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ArchiveOptions>, I>>(base?: I): ArchiveOptions {
+    return ArchiveOptions.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ArchiveOptions>, I>>(object: I): ArchiveOptions {
+    const message = createBaseArchiveOptions();
+    message.clusterUid = object.clusterUid ?? "";
+    message.compression = object.compression ?? 0;
+    message.encrypt = object.encrypt ?? false;
+    message.podJson = object.podJson ?? "";
+    return message;
+  },
+};
+
+function createBaseCheckpointByKubeletRequest(): CheckpointByKubeletRequest {
+  return { checkpointUid: "", pod: undefined, container: undefined, timeout: undefined, archive: undefined };
+}
+
+export const CheckpointByKubeletRequest: MessageFns<CheckpointByKubeletRequest> = {
+  encode(message: CheckpointByKubeletRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpointUid !== "") {
+      writer.uint32(10).string(message.checkpointUid);
+    }
+    if (message.pod !== undefined) {
+      PodRef.encode(message.pod, writer.uint32(18).fork()).join();
+    }
+    if (message.container !== undefined) {
+      ContainerIdentity.encode(message.container, writer.uint32(26).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(34).fork()).join();
+    }
+    if (message.archive !== undefined) {
+      ArchiveOptions.encode(message.archive, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointByKubeletRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointByKubeletRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkpointUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pod = PodRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.container = ContainerIdentity.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.archive = ArchiveOptions.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointByKubeletRequest {
+    return {
+      checkpointUid: isSet(object.checkpointUid)
+        ? globalThis.String(object.checkpointUid)
+        : isSet(object.checkpoint_uid)
+        ? globalThis.String(object.checkpoint_uid)
+        : "",
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      container: isSet(object.container) ? ContainerIdentity.fromJSON(object.container) : undefined,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+      archive: isSet(object.archive) ? ArchiveOptions.fromJSON(object.archive) : undefined,
+    };
+  },
+
+  toJSON(message: CheckpointByKubeletRequest): unknown {
+    const obj: any = {};
+    if (message.checkpointUid !== "") {
+      obj.checkpointUid = message.checkpointUid;
+    }
+    if (message.pod !== undefined) {
+      obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.container !== undefined) {
+      obj.container = ContainerIdentity.toJSON(message.container);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    if (message.archive !== undefined) {
+      obj.archive = ArchiveOptions.toJSON(message.archive);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointByKubeletRequest>, I>>(base?: I): CheckpointByKubeletRequest {
+    return CheckpointByKubeletRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointByKubeletRequest>, I>>(object: I): CheckpointByKubeletRequest {
+    const message = createBaseCheckpointByKubeletRequest();
+    message.checkpointUid = object.checkpointUid ?? "";
+    message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.container = (object.container !== undefined && object.container !== null)
+      ? ContainerIdentity.fromPartial(object.container)
+      : undefined;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    message.archive = (object.archive !== undefined && object.archive !== null)
+      ? ArchiveOptions.fromPartial(object.archive)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCheckpointByKubeletResponse(): CheckpointByKubeletResponse {
+  return { event: undefined };
+}
+
+export const CheckpointByKubeletResponse: MessageFns<CheckpointByKubeletResponse> = {
+  encode(message: CheckpointByKubeletResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.event?.$case) {
+      case "progress":
+        Progress.encode(message.event.value, writer.uint32(10).fork()).join();
+        break;
+      case "result":
+        CheckpointResult.encode(message.event.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointByKubeletResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointByKubeletResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.event = { $case: "progress", value: Progress.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.event = { $case: "result", value: CheckpointResult.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointByKubeletResponse {
+    return {
+      event: isSet(object.progress)
+        ? { $case: "progress", value: Progress.fromJSON(object.progress) }
+        : isSet(object.result)
+        ? { $case: "result", value: CheckpointResult.fromJSON(object.result) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: CheckpointByKubeletResponse): unknown {
+    const obj: any = {};
+    if (message.event?.$case === "progress") {
+      obj.progress = Progress.toJSON(message.event.value);
+    } else if (message.event?.$case === "result") {
+      obj.result = CheckpointResult.toJSON(message.event.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CheckpointByKubeletResponse>, I>>(base?: I): CheckpointByKubeletResponse {
+    return CheckpointByKubeletResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CheckpointByKubeletResponse>, I>>(object: I): CheckpointByKubeletResponse {
+    const message = createBaseCheckpointByKubeletResponse();
+    switch (object.event?.$case) {
+      case "progress": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "progress", value: Progress.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "result": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "result", value: CheckpointResult.fromPartial(object.event.value) };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -3636,7 +4311,16 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
 };
 
 function createBaseContainerArtifact(): ContainerArtifact {
-  return { containerName: "", containerId: "", bytes: 0n, path: "", pagesWritten: 0n, image: "", imageRef: "" };
+  return {
+    containerName: "",
+    containerId: "",
+    bytes: 0n,
+    path: "",
+    pagesWritten: 0n,
+    image: "",
+    imageRef: "",
+    archive: undefined,
+  };
 }
 
 export const ContainerArtifact: MessageFns<ContainerArtifact> = {
@@ -3667,6 +4351,9 @@ export const ContainerArtifact: MessageFns<ContainerArtifact> = {
     }
     if (message.imageRef !== "") {
       writer.uint32(58).string(message.imageRef);
+    }
+    if (message.archive !== undefined) {
+      ArchiveInfo.encode(message.archive, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -3740,6 +4427,14 @@ export const ContainerArtifact: MessageFns<ContainerArtifact> = {
             message.imageRef = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.archive = ArchiveInfo.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3777,6 +4472,7 @@ export const ContainerArtifact: MessageFns<ContainerArtifact> = {
         : isSet(object.image_ref)
         ? globalThis.String(object.image_ref)
         : "",
+      archive: isSet(object.archive) ? ArchiveInfo.fromJSON(object.archive) : undefined,
     };
   },
 
@@ -3803,6 +4499,9 @@ export const ContainerArtifact: MessageFns<ContainerArtifact> = {
     if (message.imageRef !== "") {
       obj.imageRef = message.imageRef;
     }
+    if (message.archive !== undefined) {
+      obj.archive = ArchiveInfo.toJSON(message.archive);
+    }
     return obj;
   },
 
@@ -3820,6 +4519,2206 @@ export const ContainerArtifact: MessageFns<ContainerArtifact> = {
       : 0n;
     message.image = object.image ?? "";
     message.imageRef = object.imageRef ?? "";
+    message.archive = (object.archive !== undefined && object.archive !== null)
+      ? ArchiveInfo.fromPartial(object.archive)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArchiveInfo(): ArchiveInfo {
+  return {
+    uri: "",
+    sha256: Buffer.alloc(0),
+    bytes: 0n,
+    repositoryProblem: "",
+    gaps: [],
+    restorable: false,
+    description: undefined,
+  };
+}
+
+export const ArchiveInfo: MessageFns<ArchiveInfo> = {
+  encode(message: ArchiveInfo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uri !== "") {
+      writer.uint32(10).string(message.uri);
+    }
+    if (message.sha256.length !== 0) {
+      writer.uint32(18).bytes(message.sha256);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.repositoryProblem !== "") {
+      writer.uint32(34).string(message.repositoryProblem);
+    }
+    for (const v of message.gaps) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.restorable !== false) {
+      writer.uint32(48).bool(message.restorable);
+    }
+    if (message.description !== undefined) {
+      ArchiveDescription.encode(message.description, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveInfo {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveInfo();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uri = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sha256 = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.repositoryProblem = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gaps.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.restorable = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.description = ArchiveDescription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArchiveInfo {
+    return {
+      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
+      sha256: isSet(object.sha256) ? Buffer.from(bytesFromBase64(object.sha256)) : Buffer.alloc(0),
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      repositoryProblem: isSet(object.repositoryProblem)
+        ? globalThis.String(object.repositoryProblem)
+        : isSet(object.repository_problem)
+        ? globalThis.String(object.repository_problem)
+        : "",
+      gaps: globalThis.Array.isArray(object?.gaps) ? object.gaps.map((e: any) => globalThis.String(e)) : [],
+      restorable: isSet(object.restorable) ? globalThis.Boolean(object.restorable) : false,
+      description: isSet(object.description) ? ArchiveDescription.fromJSON(object.description) : undefined,
+    };
+  },
+
+  toJSON(message: ArchiveInfo): unknown {
+    const obj: any = {};
+    if (message.uri !== "") {
+      obj.uri = message.uri;
+    }
+    if (message.sha256.length !== 0) {
+      obj.sha256 = base64FromBytes(message.sha256);
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.repositoryProblem !== "") {
+      obj.repositoryProblem = message.repositoryProblem;
+    }
+    if (message.gaps?.length) {
+      obj.gaps = message.gaps;
+    }
+    if (message.restorable !== false) {
+      obj.restorable = message.restorable;
+    }
+    if (message.description !== undefined) {
+      obj.description = ArchiveDescription.toJSON(message.description);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ArchiveInfo>, I>>(base?: I): ArchiveInfo {
+    return ArchiveInfo.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ArchiveInfo>, I>>(object: I): ArchiveInfo {
+    const message = createBaseArchiveInfo();
+    message.uri = object.uri ?? "";
+    message.sha256 = object.sha256 ?? Buffer.alloc(0);
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.repositoryProblem = object.repositoryProblem ?? "";
+    message.gaps = object.gaps?.map((e) => e) || [];
+    message.restorable = object.restorable ?? false;
+    message.description = (object.description !== undefined && object.description !== null)
+      ? ArchiveDescription.fromPartial(object.description)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArchiveDescription(): ArchiveDescription {
+  return {
+    processes: [],
+    mounts: [],
+    image: "",
+    imageRef: "",
+    runtime: "",
+    criuVersion: "",
+    hostname: "",
+    memoryBytes: 0n,
+    layerBytes: 0n,
+    volumeBytes: 0n,
+    truncated: false,
+  };
+}
+
+export const ArchiveDescription: MessageFns<ArchiveDescription> = {
+  encode(message: ArchiveDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.processes) {
+      DescribedProcess.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.mounts) {
+      DescribedMount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.image !== "") {
+      writer.uint32(26).string(message.image);
+    }
+    if (message.imageRef !== "") {
+      writer.uint32(34).string(message.imageRef);
+    }
+    if (message.runtime !== "") {
+      writer.uint32(42).string(message.runtime);
+    }
+    if (message.criuVersion !== "") {
+      writer.uint32(50).string(message.criuVersion);
+    }
+    if (message.hostname !== "") {
+      writer.uint32(58).string(message.hostname);
+    }
+    if (message.memoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.memoryBytes);
+    }
+    if (message.layerBytes !== 0n) {
+      if (BigInt.asUintN(64, message.layerBytes) !== message.layerBytes) {
+        throw new globalThis.Error("value provided for field message.layerBytes of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.layerBytes);
+    }
+    if (message.volumeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.volumeBytes) !== message.volumeBytes) {
+        throw new globalThis.Error("value provided for field message.volumeBytes of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.volumeBytes);
+    }
+    if (message.truncated !== false) {
+      writer.uint32(88).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.processes.push(DescribedProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mounts.push(DescribedMount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.imageRef = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runtime = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.criuVersion = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.hostname = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.layerBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.volumeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArchiveDescription {
+    return {
+      processes: globalThis.Array.isArray(object?.processes)
+        ? object.processes.map((e: any) => DescribedProcess.fromJSON(e))
+        : [],
+      mounts: globalThis.Array.isArray(object?.mounts) ? object.mounts.map((e: any) => DescribedMount.fromJSON(e)) : [],
+      image: isSet(object.image) ? globalThis.String(object.image) : "",
+      imageRef: isSet(object.imageRef)
+        ? globalThis.String(object.imageRef)
+        : isSet(object.image_ref)
+        ? globalThis.String(object.image_ref)
+        : "",
+      runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
+      criuVersion: isSet(object.criuVersion)
+        ? globalThis.String(object.criuVersion)
+        : isSet(object.criu_version)
+        ? globalThis.String(object.criu_version)
+        : "",
+      hostname: isSet(object.hostname) ? globalThis.String(object.hostname) : "",
+      memoryBytes: isSet(object.memoryBytes)
+        ? BigInt(object.memoryBytes)
+        : isSet(object.memory_bytes)
+        ? BigInt(object.memory_bytes)
+        : 0n,
+      layerBytes: isSet(object.layerBytes)
+        ? BigInt(object.layerBytes)
+        : isSet(object.layer_bytes)
+        ? BigInt(object.layer_bytes)
+        : 0n,
+      volumeBytes: isSet(object.volumeBytes)
+        ? BigInt(object.volumeBytes)
+        : isSet(object.volume_bytes)
+        ? BigInt(object.volume_bytes)
+        : 0n,
+      truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+    };
+  },
+
+  toJSON(message: ArchiveDescription): unknown {
+    const obj: any = {};
+    if (message.processes?.length) {
+      obj.processes = message.processes.map((e) => DescribedProcess.toJSON(e));
+    }
+    if (message.mounts?.length) {
+      obj.mounts = message.mounts.map((e) => DescribedMount.toJSON(e));
+    }
+    if (message.image !== "") {
+      obj.image = message.image;
+    }
+    if (message.imageRef !== "") {
+      obj.imageRef = message.imageRef;
+    }
+    if (message.runtime !== "") {
+      obj.runtime = message.runtime;
+    }
+    if (message.criuVersion !== "") {
+      obj.criuVersion = message.criuVersion;
+    }
+    if (message.hostname !== "") {
+      obj.hostname = message.hostname;
+    }
+    if (message.memoryBytes !== 0n) {
+      obj.memoryBytes = message.memoryBytes.toString();
+    }
+    if (message.layerBytes !== 0n) {
+      obj.layerBytes = message.layerBytes.toString();
+    }
+    if (message.volumeBytes !== 0n) {
+      obj.volumeBytes = message.volumeBytes.toString();
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ArchiveDescription>, I>>(base?: I): ArchiveDescription {
+    return ArchiveDescription.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ArchiveDescription>, I>>(object: I): ArchiveDescription {
+    const message = createBaseArchiveDescription();
+    message.processes = object.processes?.map((e) => DescribedProcess.fromPartial(e)) || [];
+    message.mounts = object.mounts?.map((e) => DescribedMount.fromPartial(e)) || [];
+    message.image = object.image ?? "";
+    message.imageRef = object.imageRef ?? "";
+    message.runtime = object.runtime ?? "";
+    message.criuVersion = object.criuVersion ?? "";
+    message.hostname = object.hostname ?? "";
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : 0n;
+    message.layerBytes = (object.layerBytes !== undefined && object.layerBytes !== null)
+      ? BigInt(object.layerBytes)
+      : 0n;
+    message.volumeBytes = (object.volumeBytes !== undefined && object.volumeBytes !== null)
+      ? BigInt(object.volumeBytes)
+      : 0n;
+    message.truncated = object.truncated ?? false;
+    return message;
+  },
+};
+
+function createBaseDescribedProcess(): DescribedProcess {
+  return { pid: 0, parentPid: 0, command: "", memoryBytes: 0n, threads: 0, files: [] };
+}
+
+export const DescribedProcess: MessageFns<DescribedProcess> = {
+  encode(message: DescribedProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).uint32(message.pid);
+    }
+    if (message.parentPid !== 0) {
+      writer.uint32(16).uint32(message.parentPid);
+    }
+    if (message.command !== "") {
+      writer.uint32(26).string(message.command);
+    }
+    if (message.memoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.memoryBytes);
+    }
+    if (message.threads !== 0) {
+      writer.uint32(40).uint32(message.threads);
+    }
+    for (const v of message.files) {
+      DescribedFile.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parentPid = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.command = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.threads = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.files.push(DescribedFile.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DescribedProcess {
+    return {
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      parentPid: isSet(object.parentPid)
+        ? globalThis.Number(object.parentPid)
+        : isSet(object.parent_pid)
+        ? globalThis.Number(object.parent_pid)
+        : 0,
+      command: isSet(object.command) ? globalThis.String(object.command) : "",
+      memoryBytes: isSet(object.memoryBytes)
+        ? BigInt(object.memoryBytes)
+        : isSet(object.memory_bytes)
+        ? BigInt(object.memory_bytes)
+        : 0n,
+      threads: isSet(object.threads) ? globalThis.Number(object.threads) : 0,
+      files: globalThis.Array.isArray(object?.files) ? object.files.map((e: any) => DescribedFile.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: DescribedProcess): unknown {
+    const obj: any = {};
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.parentPid !== 0) {
+      obj.parentPid = Math.round(message.parentPid);
+    }
+    if (message.command !== "") {
+      obj.command = message.command;
+    }
+    if (message.memoryBytes !== 0n) {
+      obj.memoryBytes = message.memoryBytes.toString();
+    }
+    if (message.threads !== 0) {
+      obj.threads = Math.round(message.threads);
+    }
+    if (message.files?.length) {
+      obj.files = message.files.map((e) => DescribedFile.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DescribedProcess>, I>>(base?: I): DescribedProcess {
+    return DescribedProcess.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DescribedProcess>, I>>(object: I): DescribedProcess {
+    const message = createBaseDescribedProcess();
+    message.pid = object.pid ?? 0;
+    message.parentPid = object.parentPid ?? 0;
+    message.command = object.command ?? "";
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : 0n;
+    message.threads = object.threads ?? 0;
+    message.files = object.files?.map((e) => DescribedFile.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDescribedFile(): DescribedFile {
+  return { fd: 0, kind: "", name: "" };
+}
+
+export const DescribedFile: MessageFns<DescribedFile> = {
+  encode(message: DescribedFile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fd !== 0) {
+      writer.uint32(8).int32(message.fd);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedFile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedFile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fd = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DescribedFile {
+    return {
+      fd: isSet(object.fd) ? globalThis.Number(object.fd) : 0,
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: DescribedFile): unknown {
+    const obj: any = {};
+    if (message.fd !== 0) {
+      obj.fd = Math.round(message.fd);
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DescribedFile>, I>>(base?: I): DescribedFile {
+    return DescribedFile.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DescribedFile>, I>>(object: I): DescribedFile {
+    const message = createBaseDescribedFile();
+    message.fd = object.fd ?? 0;
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseDescribedMount(): DescribedMount {
+  return { destination: "", type: "", source: "" };
+}
+
+export const DescribedMount: MessageFns<DescribedMount> = {
+  encode(message: DescribedMount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.destination !== "") {
+      writer.uint32(10).string(message.destination);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.source !== "") {
+      writer.uint32(26).string(message.source);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedMount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedMount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DescribedMount {
+    return {
+      destination: isSet(object.destination) ? globalThis.String(object.destination) : "",
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+    };
+  },
+
+  toJSON(message: DescribedMount): unknown {
+    const obj: any = {};
+    if (message.destination !== "") {
+      obj.destination = message.destination;
+    }
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DescribedMount>, I>>(base?: I): DescribedMount {
+    return DescribedMount.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DescribedMount>, I>>(object: I): DescribedMount {
+    const message = createBaseDescribedMount();
+    message.destination = object.destination ?? "";
+    message.type = object.type ?? "";
+    message.source = object.source ?? "";
+    return message;
+  },
+};
+
+function createBaseListArchivesRequest(): ListArchivesRequest {
+  return { clusterUid: "" };
+}
+
+export const ListArchivesRequest: MessageFns<ListArchivesRequest> = {
+  encode(message: ListArchivesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusterUid !== "") {
+      writer.uint32(10).string(message.clusterUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListArchivesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListArchivesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusterUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListArchivesRequest {
+    return {
+      clusterUid: isSet(object.clusterUid)
+        ? globalThis.String(object.clusterUid)
+        : isSet(object.cluster_uid)
+        ? globalThis.String(object.cluster_uid)
+        : "",
+    };
+  },
+
+  toJSON(message: ListArchivesRequest): unknown {
+    const obj: any = {};
+    if (message.clusterUid !== "") {
+      obj.clusterUid = message.clusterUid;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListArchivesRequest>, I>>(base?: I): ListArchivesRequest {
+    return ListArchivesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListArchivesRequest>, I>>(object: I): ListArchivesRequest {
+    const message = createBaseListArchivesRequest();
+    message.clusterUid = object.clusterUid ?? "";
+    return message;
+  },
+};
+
+function createBaseListArchivesResponse(): ListArchivesResponse {
+  return { archives: [], repository: undefined };
+}
+
+export const ListArchivesResponse: MessageFns<ListArchivesResponse> = {
+  encode(message: ListArchivesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.archives) {
+      ArchiveHolding.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.repository !== undefined) {
+      RepositoryState.encode(message.repository, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListArchivesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListArchivesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.archives.push(ArchiveHolding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.repository = RepositoryState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListArchivesResponse {
+    return {
+      archives: globalThis.Array.isArray(object?.archives)
+        ? object.archives.map((e: any) => ArchiveHolding.fromJSON(e))
+        : [],
+      repository: isSet(object.repository) ? RepositoryState.fromJSON(object.repository) : undefined,
+    };
+  },
+
+  toJSON(message: ListArchivesResponse): unknown {
+    const obj: any = {};
+    if (message.archives?.length) {
+      obj.archives = message.archives.map((e) => ArchiveHolding.toJSON(e));
+    }
+    if (message.repository !== undefined) {
+      obj.repository = RepositoryState.toJSON(message.repository);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListArchivesResponse>, I>>(base?: I): ListArchivesResponse {
+    return ListArchivesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListArchivesResponse>, I>>(object: I): ListArchivesResponse {
+    const message = createBaseListArchivesResponse();
+    message.archives = object.archives?.map((e) => ArchiveHolding.fromPartial(e)) || [];
+    message.repository = (object.repository !== undefined && object.repository !== null)
+      ? RepositoryState.fromPartial(object.repository)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArchiveHolding(): ArchiveHolding {
+  return { uri: "", checkpointUid: "", containerName: "", pod: undefined, bytes: 0n, nodeName: "", since: undefined };
+}
+
+export const ArchiveHolding: MessageFns<ArchiveHolding> = {
+  encode(message: ArchiveHolding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uri !== "") {
+      writer.uint32(10).string(message.uri);
+    }
+    if (message.checkpointUid !== "") {
+      writer.uint32(18).string(message.checkpointUid);
+    }
+    if (message.containerName !== "") {
+      writer.uint32(26).string(message.containerName);
+    }
+    if (message.pod !== undefined) {
+      PodRef.encode(message.pod, writer.uint32(34).fork()).join();
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytes);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(50).string(message.nodeName);
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveHolding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveHolding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uri = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.checkpointUid = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.containerName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pod = PodRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArchiveHolding {
+    return {
+      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
+      checkpointUid: isSet(object.checkpointUid)
+        ? globalThis.String(object.checkpointUid)
+        : isSet(object.checkpoint_uid)
+        ? globalThis.String(object.checkpoint_uid)
+        : "",
+      containerName: isSet(object.containerName)
+        ? globalThis.String(object.containerName)
+        : isSet(object.container_name)
+        ? globalThis.String(object.container_name)
+        : "",
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      nodeName: isSet(object.nodeName)
+        ? globalThis.String(object.nodeName)
+        : isSet(object.node_name)
+        ? globalThis.String(object.node_name)
+        : "",
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+    };
+  },
+
+  toJSON(message: ArchiveHolding): unknown {
+    const obj: any = {};
+    if (message.uri !== "") {
+      obj.uri = message.uri;
+    }
+    if (message.checkpointUid !== "") {
+      obj.checkpointUid = message.checkpointUid;
+    }
+    if (message.containerName !== "") {
+      obj.containerName = message.containerName;
+    }
+    if (message.pod !== undefined) {
+      obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.nodeName !== "") {
+      obj.nodeName = message.nodeName;
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ArchiveHolding>, I>>(base?: I): ArchiveHolding {
+    return ArchiveHolding.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ArchiveHolding>, I>>(object: I): ArchiveHolding {
+    const message = createBaseArchiveHolding();
+    message.uri = object.uri ?? "";
+    message.checkpointUid = object.checkpointUid ?? "";
+    message.containerName = object.containerName ?? "";
+    message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.nodeName = object.nodeName ?? "";
+    message.since = object.since ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRepositoryState(): RepositoryState {
+  return { shared: false, problem: "", freeBytes: 0n };
+}
+
+export const RepositoryState: MessageFns<RepositoryState> = {
+  encode(message: RepositoryState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.shared !== false) {
+      writer.uint32(8).bool(message.shared);
+    }
+    if (message.problem !== "") {
+      writer.uint32(18).string(message.problem);
+    }
+    if (message.freeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.freeBytes) !== message.freeBytes) {
+        throw new globalThis.Error("value provided for field message.freeBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.freeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.shared = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.freeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryState {
+    return {
+      shared: isSet(object.shared) ? globalThis.Boolean(object.shared) : false,
+      problem: isSet(object.problem) ? globalThis.String(object.problem) : "",
+      freeBytes: isSet(object.freeBytes)
+        ? BigInt(object.freeBytes)
+        : isSet(object.free_bytes)
+        ? BigInt(object.free_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RepositoryState): unknown {
+    const obj: any = {};
+    if (message.shared !== false) {
+      obj.shared = message.shared;
+    }
+    if (message.problem !== "") {
+      obj.problem = message.problem;
+    }
+    if (message.freeBytes !== 0n) {
+      obj.freeBytes = message.freeBytes.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryState>, I>>(base?: I): RepositoryState {
+    return RepositoryState.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryState>, I>>(object: I): RepositoryState {
+    const message = createBaseRepositoryState();
+    message.shared = object.shared ?? false;
+    message.problem = object.problem ?? "";
+    message.freeBytes = (object.freeBytes !== undefined && object.freeBytes !== null) ? BigInt(object.freeBytes) : 0n;
+    return message;
+  },
+};
+
+function createBaseRemoveArchiveRequest(): RemoveArchiveRequest {
+  return { uri: "", checkpointUid: "" };
+}
+
+export const RemoveArchiveRequest: MessageFns<RemoveArchiveRequest> = {
+  encode(message: RemoveArchiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uri !== "") {
+      writer.uint32(10).string(message.uri);
+    }
+    if (message.checkpointUid !== "") {
+      writer.uint32(18).string(message.checkpointUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveArchiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveArchiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uri = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.checkpointUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveArchiveRequest {
+    return {
+      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
+      checkpointUid: isSet(object.checkpointUid)
+        ? globalThis.String(object.checkpointUid)
+        : isSet(object.checkpoint_uid)
+        ? globalThis.String(object.checkpoint_uid)
+        : "",
+    };
+  },
+
+  toJSON(message: RemoveArchiveRequest): unknown {
+    const obj: any = {};
+    if (message.uri !== "") {
+      obj.uri = message.uri;
+    }
+    if (message.checkpointUid !== "") {
+      obj.checkpointUid = message.checkpointUid;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RemoveArchiveRequest>, I>>(base?: I): RemoveArchiveRequest {
+    return RemoveArchiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveArchiveRequest>, I>>(object: I): RemoveArchiveRequest {
+    const message = createBaseRemoveArchiveRequest();
+    message.uri = object.uri ?? "";
+    message.checkpointUid = object.checkpointUid ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveArchiveResponse(): RemoveArchiveResponse {
+  return { bytesFreed: 0n };
+}
+
+export const RemoveArchiveResponse: MessageFns<RemoveArchiveResponse> = {
+  encode(message: RemoveArchiveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bytesFreed !== 0n) {
+      if (BigInt.asUintN(64, message.bytesFreed) !== message.bytesFreed) {
+        throw new globalThis.Error("value provided for field message.bytesFreed of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.bytesFreed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveArchiveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveArchiveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bytesFreed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveArchiveResponse {
+    return {
+      bytesFreed: isSet(object.bytesFreed)
+        ? BigInt(object.bytesFreed)
+        : isSet(object.bytes_freed)
+        ? BigInt(object.bytes_freed)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RemoveArchiveResponse): unknown {
+    const obj: any = {};
+    if (message.bytesFreed !== 0n) {
+      obj.bytesFreed = message.bytesFreed.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RemoveArchiveResponse>, I>>(base?: I): RemoveArchiveResponse {
+    return RemoveArchiveResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RemoveArchiveResponse>, I>>(object: I): RemoveArchiveResponse {
+    const message = createBaseRemoveArchiveResponse();
+    message.bytesFreed = (object.bytesFreed !== undefined && object.bytesFreed !== null)
+      ? BigInt(object.bytesFreed)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseArchiveSource(): ArchiveSource {
+  return { containerName: "", uri: "", sha256: Buffer.alloc(0), bytes: 0n, address: "", nodeName: "" };
+}
+
+export const ArchiveSource: MessageFns<ArchiveSource> = {
+  encode(message: ArchiveSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.containerName !== "") {
+      writer.uint32(10).string(message.containerName);
+    }
+    if (message.uri !== "") {
+      writer.uint32(18).string(message.uri);
+    }
+    if (message.sha256.length !== 0) {
+      writer.uint32(26).bytes(message.sha256);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.address !== "") {
+      writer.uint32(42).string(message.address);
+    }
+    if (message.nodeName !== "") {
+      writer.uint32(50).string(message.nodeName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.containerName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.uri = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sha256 = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nodeName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArchiveSource {
+    return {
+      containerName: isSet(object.containerName)
+        ? globalThis.String(object.containerName)
+        : isSet(object.container_name)
+        ? globalThis.String(object.container_name)
+        : "",
+      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
+      sha256: isSet(object.sha256) ? Buffer.from(bytesFromBase64(object.sha256)) : Buffer.alloc(0),
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      nodeName: isSet(object.nodeName)
+        ? globalThis.String(object.nodeName)
+        : isSet(object.node_name)
+        ? globalThis.String(object.node_name)
+        : "",
+    };
+  },
+
+  toJSON(message: ArchiveSource): unknown {
+    const obj: any = {};
+    if (message.containerName !== "") {
+      obj.containerName = message.containerName;
+    }
+    if (message.uri !== "") {
+      obj.uri = message.uri;
+    }
+    if (message.sha256.length !== 0) {
+      obj.sha256 = base64FromBytes(message.sha256);
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.nodeName !== "") {
+      obj.nodeName = message.nodeName;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ArchiveSource>, I>>(base?: I): ArchiveSource {
+    return ArchiveSource.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ArchiveSource>, I>>(object: I): ArchiveSource {
+    const message = createBaseArchiveSource();
+    message.containerName = object.containerName ?? "";
+    message.uri = object.uri ?? "";
+    message.sha256 = object.sha256 ?? Buffer.alloc(0);
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.address = object.address ?? "";
+    message.nodeName = object.nodeName ?? "";
+    return message;
+  },
+};
+
+function createBaseReadArchiveRequest(): ReadArchiveRequest {
+  return { uri: "", sha256: Buffer.alloc(0) };
+}
+
+export const ReadArchiveRequest: MessageFns<ReadArchiveRequest> = {
+  encode(message: ReadArchiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uri !== "") {
+      writer.uint32(10).string(message.uri);
+    }
+    if (message.sha256.length !== 0) {
+      writer.uint32(18).bytes(message.sha256);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadArchiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadArchiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uri = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sha256 = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadArchiveRequest {
+    return {
+      uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
+      sha256: isSet(object.sha256) ? Buffer.from(bytesFromBase64(object.sha256)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: ReadArchiveRequest): unknown {
+    const obj: any = {};
+    if (message.uri !== "") {
+      obj.uri = message.uri;
+    }
+    if (message.sha256.length !== 0) {
+      obj.sha256 = base64FromBytes(message.sha256);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReadArchiveRequest>, I>>(base?: I): ReadArchiveRequest {
+    return ReadArchiveRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadArchiveRequest>, I>>(object: I): ReadArchiveRequest {
+    const message = createBaseReadArchiveRequest();
+    message.uri = object.uri ?? "";
+    message.sha256 = object.sha256 ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseReadArchiveResponse(): ReadArchiveResponse {
+  return { data: Buffer.alloc(0) };
+}
+
+export const ReadArchiveResponse: MessageFns<ReadArchiveResponse> = {
+  encode(message: ReadArchiveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadArchiveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadArchiveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadArchiveResponse {
+    return { data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0) };
+  },
+
+  toJSON(message: ReadArchiveResponse): unknown {
+    const obj: any = {};
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ReadArchiveResponse>, I>>(base?: I): ReadArchiveResponse {
+    return ReadArchiveResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReadArchiveResponse>, I>>(object: I): ReadArchiveResponse {
+    const message = createBaseReadArchiveResponse();
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseOpenTransferRequest(): OpenTransferRequest {
+  return {
+    transferUid: "",
+    direction: 0,
+    ticketSha256: Buffer.alloc(0),
+    validFor: undefined,
+    archives: [],
+    pod: undefined,
+    clusterUid: "",
+  };
+}
+
+export const OpenTransferRequest: MessageFns<OpenTransferRequest> = {
+  encode(message: OpenTransferRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.transferUid !== "") {
+      writer.uint32(10).string(message.transferUid);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(16).int32(message.direction);
+    }
+    if (message.ticketSha256.length !== 0) {
+      writer.uint32(26).bytes(message.ticketSha256);
+    }
+    if (message.validFor !== undefined) {
+      Duration.encode(message.validFor, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.archives) {
+      ArchiveSource.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.pod !== undefined) {
+      PodRef.encode(message.pod, writer.uint32(50).fork()).join();
+    }
+    if (message.clusterUid !== "") {
+      writer.uint32(58).string(message.clusterUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenTransferRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenTransferRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.transferUid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.direction = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ticketSha256 = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.validFor = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.archives.push(ArchiveSource.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pod = PodRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.clusterUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OpenTransferRequest {
+    return {
+      transferUid: isSet(object.transferUid)
+        ? globalThis.String(object.transferUid)
+        : isSet(object.transfer_uid)
+        ? globalThis.String(object.transfer_uid)
+        : "",
+      direction: isSet(object.direction) ? transferDirectionFromJSON(object.direction) : 0,
+      ticketSha256: isSet(object.ticketSha256)
+        ? Buffer.from(bytesFromBase64(object.ticketSha256))
+        : isSet(object.ticket_sha256)
+        ? Buffer.from(bytesFromBase64(object.ticket_sha256))
+        : Buffer.alloc(0),
+      validFor: isSet(object.validFor)
+        ? Duration.fromJSON(object.validFor)
+        : isSet(object.valid_for)
+        ? Duration.fromJSON(object.valid_for)
+        : undefined,
+      archives: globalThis.Array.isArray(object?.archives)
+        ? object.archives.map((e: any) => ArchiveSource.fromJSON(e))
+        : [],
+      pod: isSet(object.pod) ? PodRef.fromJSON(object.pod) : undefined,
+      clusterUid: isSet(object.clusterUid)
+        ? globalThis.String(object.clusterUid)
+        : isSet(object.cluster_uid)
+        ? globalThis.String(object.cluster_uid)
+        : "",
+    };
+  },
+
+  toJSON(message: OpenTransferRequest): unknown {
+    const obj: any = {};
+    if (message.transferUid !== "") {
+      obj.transferUid = message.transferUid;
+    }
+    if (message.direction !== 0) {
+      obj.direction = transferDirectionToJSON(message.direction);
+    }
+    if (message.ticketSha256.length !== 0) {
+      obj.ticketSha256 = base64FromBytes(message.ticketSha256);
+    }
+    if (message.validFor !== undefined) {
+      obj.validFor = Duration.toJSON(message.validFor);
+    }
+    if (message.archives?.length) {
+      obj.archives = message.archives.map((e) => ArchiveSource.toJSON(e));
+    }
+    if (message.pod !== undefined) {
+      obj.pod = PodRef.toJSON(message.pod);
+    }
+    if (message.clusterUid !== "") {
+      obj.clusterUid = message.clusterUid;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<OpenTransferRequest>, I>>(base?: I): OpenTransferRequest {
+    return OpenTransferRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OpenTransferRequest>, I>>(object: I): OpenTransferRequest {
+    const message = createBaseOpenTransferRequest();
+    message.transferUid = object.transferUid ?? "";
+    message.direction = object.direction ?? 0;
+    message.ticketSha256 = object.ticketSha256 ?? Buffer.alloc(0);
+    message.validFor = (object.validFor !== undefined && object.validFor !== null)
+      ? Duration.fromPartial(object.validFor)
+      : undefined;
+    message.archives = object.archives?.map((e) => ArchiveSource.fromPartial(e)) || [];
+    message.pod = (object.pod !== undefined && object.pod !== null) ? PodRef.fromPartial(object.pod) : undefined;
+    message.clusterUid = object.clusterUid ?? "";
+    return message;
+  },
+};
+
+function createBaseOpenTransferResponse(): OpenTransferResponse {
+  return {};
+}
+
+export const OpenTransferResponse: MessageFns<OpenTransferResponse> = {
+  encode(_: OpenTransferResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenTransferResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenTransferResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): OpenTransferResponse {
+    return {};
+  },
+
+  toJSON(_: OpenTransferResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<OpenTransferResponse>, I>>(base?: I): OpenTransferResponse {
+    return OpenTransferResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<OpenTransferResponse>, I>>(_: I): OpenTransferResponse {
+    const message = createBaseOpenTransferResponse();
+    return message;
+  },
+};
+
+function createBaseGetTransferRequest(): GetTransferRequest {
+  return { transferUid: "" };
+}
+
+export const GetTransferRequest: MessageFns<GetTransferRequest> = {
+  encode(message: GetTransferRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.transferUid !== "") {
+      writer.uint32(10).string(message.transferUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTransferRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTransferRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.transferUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTransferRequest {
+    return {
+      transferUid: isSet(object.transferUid)
+        ? globalThis.String(object.transferUid)
+        : isSet(object.transfer_uid)
+        ? globalThis.String(object.transfer_uid)
+        : "",
+    };
+  },
+
+  toJSON(message: GetTransferRequest): unknown {
+    const obj: any = {};
+    if (message.transferUid !== "") {
+      obj.transferUid = message.transferUid;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetTransferRequest>, I>>(base?: I): GetTransferRequest {
+    return GetTransferRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetTransferRequest>, I>>(object: I): GetTransferRequest {
+    const message = createBaseGetTransferRequest();
+    message.transferUid = object.transferUid ?? "";
+    return message;
+  },
+};
+
+function createBaseGetTransferResponse(): GetTransferResponse {
+  return { bytesDone: 0n, complete: false, failure: "", archives: [] };
+}
+
+export const GetTransferResponse: MessageFns<GetTransferResponse> = {
+  encode(message: GetTransferResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bytesDone !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDone) !== message.bytesDone) {
+        throw new globalThis.Error("value provided for field message.bytesDone of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.bytesDone);
+    }
+    if (message.complete !== false) {
+      writer.uint32(16).bool(message.complete);
+    }
+    if (message.failure !== "") {
+      writer.uint32(26).string(message.failure);
+    }
+    for (const v of message.archives) {
+      ContainerArtifact.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTransferResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTransferResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bytesDone = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.failure = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.archives.push(ContainerArtifact.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTransferResponse {
+    return {
+      bytesDone: isSet(object.bytesDone)
+        ? BigInt(object.bytesDone)
+        : isSet(object.bytes_done)
+        ? BigInt(object.bytes_done)
+        : 0n,
+      complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
+      failure: isSet(object.failure) ? globalThis.String(object.failure) : "",
+      archives: globalThis.Array.isArray(object?.archives)
+        ? object.archives.map((e: any) => ContainerArtifact.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: GetTransferResponse): unknown {
+    const obj: any = {};
+    if (message.bytesDone !== 0n) {
+      obj.bytesDone = message.bytesDone.toString();
+    }
+    if (message.complete !== false) {
+      obj.complete = message.complete;
+    }
+    if (message.failure !== "") {
+      obj.failure = message.failure;
+    }
+    if (message.archives?.length) {
+      obj.archives = message.archives.map((e) => ContainerArtifact.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetTransferResponse>, I>>(base?: I): GetTransferResponse {
+    return GetTransferResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetTransferResponse>, I>>(object: I): GetTransferResponse {
+    const message = createBaseGetTransferResponse();
+    message.bytesDone = (object.bytesDone !== undefined && object.bytesDone !== null) ? BigInt(object.bytesDone) : 0n;
+    message.complete = object.complete ?? false;
+    message.failure = object.failure ?? "";
+    message.archives = object.archives?.map((e) => ContainerArtifact.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4312,6 +7211,7 @@ function createBaseRestoreRequest(): RestoreRequest {
     sourceNodeName: "",
     containerNames: [],
     hold: false,
+    archives: [],
   };
 }
 
@@ -4337,6 +7237,9 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     }
     if (message.hold !== false) {
       writer.uint32(56).bool(message.hold);
+    }
+    for (const v of message.archives) {
+      ArchiveSource.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -4410,6 +7313,14 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
             message.hold = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.archives.push(ArchiveSource.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4451,6 +7362,9 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
         ? object.container_names.map((e: any) => globalThis.String(e))
         : [],
       hold: isSet(object.hold) ? globalThis.Boolean(object.hold) : false,
+      archives: globalThis.Array.isArray(object?.archives)
+        ? object.archives.map((e: any) => ArchiveSource.fromJSON(e))
+        : [],
     };
   },
 
@@ -4477,6 +7391,9 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     if (message.hold !== false) {
       obj.hold = message.hold;
     }
+    if (message.archives?.length) {
+      obj.archives = message.archives.map((e) => ArchiveSource.toJSON(e));
+    }
     return obj;
   },
 
@@ -4492,6 +7409,7 @@ export const RestoreRequest: MessageFns<RestoreRequest> = {
     message.sourceNodeName = object.sourceNodeName ?? "";
     message.containerNames = object.containerNames?.map((e) => e) || [];
     message.hold = object.hold ?? false;
+    message.archives = object.archives?.map((e) => ArchiveSource.fromPartial(e)) || [];
     return message;
   },
 };
@@ -6479,6 +9397,89 @@ export const AgentServiceService = {
     responseSerialize: (value: CheckpointResponse): Buffer => Buffer.from(CheckpointResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CheckpointResponse => CheckpointResponse.decode(value),
   },
+  /**
+   * CheckpointByKubelet asks the kubelet of this node for a checkpoint of one container (POST /checkpoint/…, see
+   * https://kubernetes.io/docs/reference/node/kubelet-checkpoint-api/) and keeps the archive as Checkpoint with `archive`
+   * does. One request per container at a time, and never two in one second: the kubelet names archives by the second.
+   * Idempotent like Checkpoint, except that a kubelet that was asked by an agent that died in between is asked again.
+   */
+  checkpointByKubelet: {
+    path: "/lpm.v1.AgentService/CheckpointByKubelet" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: CheckpointByKubeletRequest): Buffer =>
+      Buffer.from(CheckpointByKubeletRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CheckpointByKubeletRequest => CheckpointByKubeletRequest.decode(value),
+    responseSerialize: (value: CheckpointByKubeletResponse): Buffer =>
+      Buffer.from(CheckpointByKubeletResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CheckpointByKubeletResponse => CheckpointByKubeletResponse.decode(value),
+  },
+  /**
+   * ListArchives tells which archives this node made or keeps, and the state of the shared repository as seen from here.
+   * Changes nothing.
+   */
+  listArchives: {
+    path: "/lpm.v1.AgentService/ListArchives" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListArchivesRequest): Buffer => Buffer.from(ListArchivesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListArchivesRequest => ListArchivesRequest.decode(value),
+    responseSerialize: (value: ListArchivesResponse): Buffer =>
+      Buffer.from(ListArchivesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListArchivesResponse => ListArchivesResponse.decode(value),
+  },
+  /**
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
+   */
+  removeArchive: {
+    path: "/lpm.v1.AgentService/RemoveArchive" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveArchiveRequest): Buffer => Buffer.from(RemoveArchiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveArchiveRequest => RemoveArchiveRequest.decode(value),
+    responseSerialize: (value: RemoveArchiveResponse): Buffer =>
+      Buffer.from(RemoveArchiveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveArchiveResponse => RemoveArchiveResponse.decode(value),
+  },
+  /**
+   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   */
+  readArchive: {
+    path: "/lpm.v1.AgentService/ReadArchive" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReadArchiveRequest): Buffer => Buffer.from(ReadArchiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadArchiveRequest => ReadArchiveRequest.decode(value),
+    responseSerialize: (value: ReadArchiveResponse): Buffer => Buffer.from(ReadArchiveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadArchiveResponse => ReadArchiveResponse.decode(value),
+  },
+  /**
+   * OpenTransfer lets somebody who knows a ticket read (export) or write (import) archives through this agent's transfer
+   * port, which listens on the loopback address of the agent's pod only: it is reached by the API server's port-forward.
+   * Idempotent by transfer_uid; forgotten after valid_for or when the agent ends.
+   */
+  openTransfer: {
+    path: "/lpm.v1.AgentService/OpenTransfer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: OpenTransferRequest): Buffer => Buffer.from(OpenTransferRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): OpenTransferRequest => OpenTransferRequest.decode(value),
+    responseSerialize: (value: OpenTransferResponse): Buffer =>
+      Buffer.from(OpenTransferResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): OpenTransferResponse => OpenTransferResponse.decode(value),
+  },
+  /** GetTransfer tells how far a transfer is. NOT_FOUND: it was not opened, or the agent has been restarted since. */
+  getTransfer: {
+    path: "/lpm.v1.AgentService/GetTransfer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetTransferRequest): Buffer => Buffer.from(GetTransferRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetTransferRequest => GetTransferRequest.decode(value),
+    responseSerialize: (value: GetTransferResponse): Buffer => Buffer.from(GetTransferResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetTransferResponse => GetTransferResponse.decode(value),
+  },
   /** PullArtifacts streams all files of a finished checkpoint. Used between agents. */
   pullArtifacts: {
     path: "/lpm.v1.AgentService/PullArtifacts" as const,
@@ -6627,6 +9628,36 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    * FAILED_PRECONDITION: a container is not the one named by container_id any more, or is not running.
    */
   checkpoint: handleServerStreamingCall<CheckpointRequest, CheckpointResponse>;
+  /**
+   * CheckpointByKubelet asks the kubelet of this node for a checkpoint of one container (POST /checkpoint/…, see
+   * https://kubernetes.io/docs/reference/node/kubelet-checkpoint-api/) and keeps the archive as Checkpoint with `archive`
+   * does. One request per container at a time, and never two in one second: the kubelet names archives by the second.
+   * Idempotent like Checkpoint, except that a kubelet that was asked by an agent that died in between is asked again.
+   */
+  checkpointByKubelet: handleServerStreamingCall<CheckpointByKubeletRequest, CheckpointByKubeletResponse>;
+  /**
+   * ListArchives tells which archives this node made or keeps, and the state of the shared repository as seen from here.
+   * Changes nothing.
+   */
+  listArchives: handleUnaryCall<ListArchivesRequest, ListArchivesResponse>;
+  /**
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
+   */
+  removeArchive: handleUnaryCall<RemoveArchiveRequest, RemoveArchiveResponse>;
+  /**
+   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   */
+  readArchive: handleServerStreamingCall<ReadArchiveRequest, ReadArchiveResponse>;
+  /**
+   * OpenTransfer lets somebody who knows a ticket read (export) or write (import) archives through this agent's transfer
+   * port, which listens on the loopback address of the agent's pod only: it is reached by the API server's port-forward.
+   * Idempotent by transfer_uid; forgotten after valid_for or when the agent ends.
+   */
+  openTransfer: handleUnaryCall<OpenTransferRequest, OpenTransferResponse>;
+  /** GetTransfer tells how far a transfer is. NOT_FOUND: it was not opened, or the agent has been restarted since. */
+  getTransfer: handleUnaryCall<GetTransferRequest, GetTransferResponse>;
   /** PullArtifacts streams all files of a finished checkpoint. Used between agents. */
   pullArtifacts: handleServerStreamingCall<PullArtifactsRequest, PullArtifactsResponse>;
   /**
@@ -6748,6 +9779,105 @@ export interface AgentServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<CheckpointResponse>;
+  /**
+   * CheckpointByKubelet asks the kubelet of this node for a checkpoint of one container (POST /checkpoint/…, see
+   * https://kubernetes.io/docs/reference/node/kubelet-checkpoint-api/) and keeps the archive as Checkpoint with `archive`
+   * does. One request per container at a time, and never two in one second: the kubelet names archives by the second.
+   * Idempotent like Checkpoint, except that a kubelet that was asked by an agent that died in between is asked again.
+   */
+  checkpointByKubelet(
+    request: CheckpointByKubeletRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CheckpointByKubeletResponse>;
+  checkpointByKubelet(
+    request: CheckpointByKubeletRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CheckpointByKubeletResponse>;
+  /**
+   * ListArchives tells which archives this node made or keeps, and the state of the shared repository as seen from here.
+   * Changes nothing.
+   */
+  listArchives(
+    request: ListArchivesRequest,
+    callback: (error: ServiceError | null, response: ListArchivesResponse) => void,
+  ): ClientUnaryCall;
+  listArchives(
+    request: ListArchivesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListArchivesResponse) => void,
+  ): ClientUnaryCall;
+  listArchives(
+    request: ListArchivesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListArchivesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
+   */
+  removeArchive(
+    request: RemoveArchiveRequest,
+    callback: (error: ServiceError | null, response: RemoveArchiveResponse) => void,
+  ): ClientUnaryCall;
+  removeArchive(
+    request: RemoveArchiveRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveArchiveResponse) => void,
+  ): ClientUnaryCall;
+  removeArchive(
+    request: RemoveArchiveRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveArchiveResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   */
+  readArchive(request: ReadArchiveRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadArchiveResponse>;
+  readArchive(
+    request: ReadArchiveRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadArchiveResponse>;
+  /**
+   * OpenTransfer lets somebody who knows a ticket read (export) or write (import) archives through this agent's transfer
+   * port, which listens on the loopback address of the agent's pod only: it is reached by the API server's port-forward.
+   * Idempotent by transfer_uid; forgotten after valid_for or when the agent ends.
+   */
+  openTransfer(
+    request: OpenTransferRequest,
+    callback: (error: ServiceError | null, response: OpenTransferResponse) => void,
+  ): ClientUnaryCall;
+  openTransfer(
+    request: OpenTransferRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: OpenTransferResponse) => void,
+  ): ClientUnaryCall;
+  openTransfer(
+    request: OpenTransferRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: OpenTransferResponse) => void,
+  ): ClientUnaryCall;
+  /** GetTransfer tells how far a transfer is. NOT_FOUND: it was not opened, or the agent has been restarted since. */
+  getTransfer(
+    request: GetTransferRequest,
+    callback: (error: ServiceError | null, response: GetTransferResponse) => void,
+  ): ClientUnaryCall;
+  getTransfer(
+    request: GetTransferRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetTransferResponse) => void,
+  ): ClientUnaryCall;
+  getTransfer(
+    request: GetTransferRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetTransferResponse) => void,
+  ): ClientUnaryCall;
   /** PullArtifacts streams all files of a finished checkpoint. Used between agents. */
   pullArtifacts(
     request: PullArtifactsRequest,

@@ -1,0 +1,36 @@
+import { LpmError } from '../../common/errors.js';
+import type {
+  AgentServiceServer,
+  CheckpointByKubeletRequest,
+  CheckpointResult,
+} from '../../proto/gen/lpm/v1/agent.js';
+import type { Context } from '../context.js';
+import type { Operation } from '../operation.js';
+import { toServiceError } from '../rpc-errors.js';
+import { rpcMethods } from '../rpc-methods.js';
+
+type ArchiveMethods = Pick<
+  AgentServiceServer,
+  'checkpointByKubelet' | 'listArchives' | 'removeArchive' | 'readArchive' | 'openTransfer' | 'getTransfer'
+>;
+
+/** The methods of the service that are about archives of users' checkpoints. */
+export function archiveMethods(context: Context): ArchiveMethods {
+  const { unary, watched } = rpcMethods(context);
+  const notYet = (method: string) => (): never => {
+    throw new LpmError('NotSupportedYet', `This agent does not know ${method} yet.`);
+  };
+  return {
+    checkpointByKubelet: watched(
+      'checkpointByKubelet',
+      (_: CheckpointByKubeletRequest): Operation<CheckpointResult> => notYet('CheckpointByKubelet')(),
+      (event) => ({ event }),
+    ),
+    listArchives: unary('listArchives', notYet('ListArchives')),
+    removeArchive: unary('removeArchive', notYet('RemoveArchive')),
+    readArchive: (call) =>
+      void call.emit('error', toServiceError(new LpmError('NotSupportedYet', 'No archives are read here.'))),
+    openTransfer: unary('openTransfer', notYet('OpenTransfer')),
+    getTransfer: unary('getTransfer', notYet('GetTransfer')),
+  };
+}
