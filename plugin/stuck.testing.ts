@@ -15,7 +15,13 @@ export const condition = (
 
 const meta = { name: 'counter-x7k2p', namespace: 'shop' };
 
-function stuck(what: string, hint: string, sides: { [S in Side]?: string }, more: Condition[]): Status {
+function stuck(
+  what: string,
+  hint: string,
+  sides: { [S in Side]?: string },
+  more: Condition[],
+  reason = 'AgentNotReachable',
+): Status {
   const offer = Object.keys(sides).length > 0 ? howToResolve(meta, sides) : '';
   return {
     phase: 'RestoreInProgress',
@@ -24,10 +30,7 @@ function stuck(what: string, hint: string, sides: { [S in Side]?: string }, more
     targetNode: 'k8s-master',
     restoredPodName: 'counter-restored',
     phaseTransitions: [{ phase: 'RestoreInProgress', transitionTime: '2026-11-23T16:00:00.000Z' }],
-    conditions: [
-      ...more,
-      condition('Stuck', 'True', 'AgentNotReachable', [what, hint, offer].filter(Boolean).join(' ')),
-    ],
+    conditions: [...more, condition('Stuck', 'True', reason, [what, hint, offer].filter(Boolean).join(' '))],
   };
 }
 
@@ -75,10 +78,19 @@ export const sourceSilent = stuck(
   [checkpointed, condition('Committed', 'True', 'Committed')],
 );
 
-/** No decision helps. */
+/** The source has no process any more, but its kubelet does not confirm the deletion of its object. */
 export const sourceRemains = stuck(
   'Ending the source does not succeed: Pod counter has no process any more, but its object is still there. It is tried again and again.',
-  'Look at it: kubectl describe pod counter.',
+  'Does the kubelet of node k8s-worker work? kubectl describe pod counter -n shop.',
+  { Target: 'the kubelet of node k8s-worker will not confirm its deletion any more' },
+  [checkpointed, condition('Committed', 'True', 'Committed')],
+  'SourceRemains',
+);
+
+/** No decision helps. */
+export const deletionRefused = stuck(
+  'Deleting pod counter does not succeed: pods "counter" is forbidden. It is tried again and again.',
+  '',
   {},
   [checkpointed, condition('Committed', 'True', 'Committed')],
 );

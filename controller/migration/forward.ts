@@ -3,7 +3,7 @@ import { elapsed } from '../agents/clock.js';
 import { findCondition, isoTime } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import type { Draft } from './draft.js';
-import { howToResolve, resolution } from './resolution.js';
+import { howToResolve, resolution, type Kept } from './resolution.js';
 
 /** The restored pod's status is waited for so long; the migration succeeds without it. */
 const RUNNING_MS = 60_000;
@@ -38,7 +38,7 @@ function refuseCancel(draft: Draft): void {
 
 /** The pod is deleted, its frozen processes are killed, its object is gone. */
 function sourceEnded(draft: Draft): boolean {
-  const { observed, now, status } = draft;
+  const { observed, status } = draft;
   if (draft.has('SourceEnded')) return true;
   const name = observed.migration.spec.podName;
   const kept = resolution(draft, { Source: 'the restored processes have executed.' });
@@ -55,31 +55,58 @@ function sourceEnded(draft: Draft): boolean {
   ) {
     return false;
   }
-  if (observed.source.pod) {
-    // Its kubelet cannot confirm the deletion either: the object is removed without it.
-    if (givenUp) draft.start('deleteSource');
-    const since = Date.parse(findCondition(status.conditions, 'Committed')?.lastTransitionTime ?? '') || now;
-    if (now - since > SOURCE_REMAINS_MS) {
-      draft.stuck(
-        {
-          reason: REASON.SourceRemains,
-          message: `Pod ${name} has no process any more, but its object is still there.`,
-          hint: `Look at it: kubectl describe pod ${name}; is the kubelet of node ${status.sourceNode} working, does the pod have finalizers?`,
-        },
-        'Ending the source',
-      );
-    }
-    draft.requeue(500);
-    return false;
-  }
+  if (!objectGone(draft, kept, givenUp)) return false;
   draft.unstuck();
-  draft.condition(
-    'SourceEnded',
-    'True',
-    REASON.SourceEnded,
-    'No process and no object is left of the source.',
-  );
+  const left = observed.source.pod
+    ? 'No process is left of the source; its object waits for its finalizers.'
+    : 'No process and no object is left of the source.';
+  draft.condition('SourceEnded', 'True', REASON.SourceEnded, left);
   return true;
+}
+
+/**
+ * Nothing of the source can execute any more; its object stays until its kubelet confirms the deletion and its finalizers are
+ * removed. A person may decide not to wait for either.
+ */
+function objectGone(draft: Draft, kept: Kept | undefined, givenUp: boolean): boolean {
+  const { observed, now, status } = draft;
+  const { pod } = observed.source;
+  if (!pod) return true;
+  const { name, namespace, finalizers = [] } = pod.metadata;
+  const since = Date.parse(findCondition(status.conditions, 'Committed')?.lastTransitionTime ?? '') || now;
+  const remains = now - since > SOURCE_REMAINS_MS;
+  if (kept === 'Target' && (givenUp || remains)) {
+    if (finalizers.length > 0) {
+      const warning = `The object of pod ${name} stays until its finalizers (${finalizers.join(', ')}) are removed.`;
+      if (!status.warnings?.includes(warning)) draft.set({ warnings: [...(status.warnings ?? []), warning] });
+      return true;
+    }
+    // Its kubelet will not confirm the deletion: the object is removed without it.
+    draft.start('deleteSource');
+  }
+  if (remains) {
+    const describe = `kubectl describe pod ${name} -n ${namespace}`;
+    const [hint, sure] =
+      finalizers.length > 0
+        ? [
+            `It has finalizers (${finalizers.join(', ')}), which whoever put them there must remove: ${describe}.`,
+            'its object may stay until they are removed',
+          ]
+        : [
+            `Does the kubelet of node ${status.sourceNode} work? ${describe}.`,
+            `the kubelet of node ${status.sourceNode} will not confirm its deletion any more`,
+          ];
+    draft.stuck(
+      {
+        reason: REASON.SourceRemains,
+        message: `Pod ${name} has no process any more, but its object is still there.`,
+        hint: `${hint} ${howToResolve(draft, { Target: sure })}`,
+      },
+      'Ending the source',
+    );
+  }
+  draft.requeue(500);
+  return false;
 }
 
 function artifactsDiscarded(draft: Draft): boolean {

@@ -4,8 +4,8 @@ import { migrationTable } from '../list/rows.js';
 import { statusReport } from '../status/report.js';
 import {
   CHECK,
+  deletionRefused,
   migrationWith,
-  sourceRemains,
   STUCK_SINCE,
   targetSilent,
   TRIED,
@@ -59,8 +59,7 @@ test('who has decided is not asked again, and where no decision helps none is of
     conditions: [...(targetSilent.conditions ?? []), condition('Resolved', 'True', 'KeepSource', 'Decided.')],
   };
   assert.deepEqual(stuckOf(migrationWith(decided))?.sides, {});
-  assert.deepEqual(stuckOf(migrationWith(sourceRemains))?.sides, {});
-  assert.equal(stuckOf(migrationWith(sourceRemains))?.check, 'Look at it: kubectl describe pod counter.');
+  assert.deepEqual(stuckOf(migrationWith(deletionRefused))?.sides, {});
 });
 
 test('status and list call it stuck', () => {

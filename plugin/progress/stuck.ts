@@ -4,6 +4,8 @@ import type { Condition } from '../../common/api/schema.js';
 import { stopwatch } from '../text/duration.js';
 
 export interface Stuck {
+  /** The condition's reason. */
+  reason: string;
   /** What does not succeed, and why. */
   what: string;
   /** What to look at; empty when there is nothing to say. */
@@ -36,6 +38,7 @@ export function stuckOf({ status = {} }: Migration): Stuck | undefined {
   // The status' message is the condition's without the hint.
   const split = status.message && before.startsWith(status.message) ? status.message.length : before.length;
   return {
+    reason: condition.reason,
     what: before.slice(0, split).trim(),
     check: before.slice(split).trim(),
     since: Date.parse(condition.lastTransitionTime),

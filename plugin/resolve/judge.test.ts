@@ -4,6 +4,7 @@ import type { PodMigration } from '../../common/api/schema.js';
 import type { Side } from '../../common/api/resolution.js';
 import { CliError } from '../cli-error.js';
 import {
+  deletionRefused,
   migrationWith,
   sourceRemains,
   sourceSilent,
@@ -70,10 +71,23 @@ test('the target cannot be kept of what was never checkpointed', () => {
   assert.match(refused(migrationWith(early), 'Target'), /nothing of pod counter has been checkpointed/);
 });
 
+test('a source of which only the object remains may be left to itself, and no copy is at stake', () => {
+  const { lines, warning } = staked(migrationWith(sourceRemains), 'Target');
+  assert.deepEqual(lines.slice(2), [
+    '  Does the kubelet of node k8s-worker work? kubectl describe pod counter -n shop.',
+    'If you keep the target: the migration ends without waiting for the object of pod counter, which is removed by force unless it has finalizers.',
+    'That is right only if the kubelet of node k8s-worker will not confirm its deletion any more.',
+    'Check it first:',
+    '  kubectl describe pod counter -n shop',
+  ]);
+  assert.match(warning, /^No copy is at stake: .* such as a mounted volume, may stay behind there\.$/);
+  assert.match(refused(migrationWith(sourceRemains), 'Source'), /^The source cannot be kept: .* executed/);
+});
+
 test('where no decision helps, none is taken', () => {
   assert.match(
-    refused(migrationWith(sourceRemains), 'Target'),
-    /^The target cannot be kept: no decision would help\. Ending the source does not succeed: .*\nLook at it with: kubectl migrate status counter-x7k2p -n shop$/,
+    refused(migrationWith(deletionRefused), 'Target'),
+    /^The target cannot be kept: no decision would help\. Deleting pod counter does not succeed: .*\nLook at it with: kubectl migrate status counter-x7k2p -n shop$/,
   );
 });
 

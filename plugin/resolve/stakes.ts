@@ -27,19 +27,35 @@ export function stakes(
     pod: status.restoredPodName ?? 'the restored pod',
     node: status.targetNode ?? 'the target',
   };
-  // Both ways are open only as long as the target has not said whether it executes; otherwise it is the source that is silent.
-  const silent = stuck.sides.Source !== undefined && stuck.sides.Target !== undefined ? target : source;
   const long = Number.isNaN(stuck.since)
     ? ''
     : ` since ${secondsTime(stuck.since)} (${amountOfTime(Math.max(0, now - stuck.since))})`;
+  const begin = [
+    `The migration ${metadata.name} of pod ${pod} is stuck${long}.`,
+    `  ${stuck.what}`,
+    ...(stuck.check ? [`  ${stuck.check}`] : []),
+  ];
+  const right = `That is right only if ${stuck.sides[side] ?? 'you know better than the nodes'}.`;
+  if (stuck.reason === 'SourceRemains') {
+    return {
+      lines: [
+        ...begin,
+        `If you keep the target: the migration ends without waiting for the object of pod ${source.pod}, which is removed by force unless it has finalizers.`,
+        right,
+        'Check it first:',
+        `  ${caller.again(`kubectl describe pod ${source.pod}`)}`,
+      ],
+      warning: `No copy is at stake: pod ${source.pod} has no process any more. But what the kubelet of node ${source.node} still holds of it, such as a mounted volume, may stay behind there.`,
+    };
+  }
+  // Both ways are open only as long as the target has not said whether it executes; otherwise it is the source that is silent.
+  const silent = stuck.sides.Source !== undefined && stuck.sides.Target !== undefined ? target : source;
   return {
     lines: [
-      `The migration ${metadata.name} of pod ${pod} is stuck${long}.`,
-      `  ${stuck.what}`,
-      ...(stuck.check ? [`  ${stuck.check}`] : []),
+      ...begin,
       `Node ${silent.node} cannot be asked what became of pod ${silent.pod} there.`,
       `If you keep the ${side.toLowerCase()}: ${effect(side, silent === target, source, target)}`,
-      `That is right only if ${stuck.sides[side] ?? 'you know better than the nodes'}.`,
+      right,
       'Check it first:',
       `  ${caller.again(`kubectl get node ${silent.node}`)}`,
       `  Look at the machine itself. A node that does not answer may well be running; if in doubt, switch it off.`,
