@@ -16,7 +16,7 @@ import { differences } from './difference.js';
 import { recordedFailure } from './draft.js';
 import type { OperationName } from './observed.js';
 import { sourceRef, targetRef } from './pod-ref.js';
-import { isTargetOf, targetPod, type TargetPodPlan } from './target-pod.js';
+import { isTargetOf, targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 
 interface Act {
   parts: Parts;

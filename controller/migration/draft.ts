@@ -15,7 +15,7 @@ import type {
   Operations,
   PodMigrationStatus,
 } from './observed.js';
-import type { TargetPodPlan } from './target-pod.js';
+import type { TargetPodPlan } from '../../common/pods/target-pod.js';
 
 /** After so many failures of something that must succeed, the migration says that it is stuck; it keeps trying. */
 export const STUCK_AFTER_ATTEMPTS = 3;

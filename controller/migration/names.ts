@@ -1,23 +1,4 @@
-/** Names: of restored pods, and the ones that somebody may have meant. */
-import { ANNOTATION } from '../../common/api/names.js';
-import type { Pod } from '../../common/kube/types.js';
-
-/** Longest name of a pod (a DNS-1123 subdomain). */
-const MAX_NAME = 253;
-
-/** The first pod of the chain that this one belongs to: the restored pod of a restored pod is named after it. */
-export function originOf(pod: Pod): string {
-  return pod.metadata.annotations?.[ANNOTATION.origin] ?? pod.metadata.name;
-}
-
-/** `<origin>-restored`, or with -2, -3, … the first that is not taken. */
-export function restoredName(origin: string, isTaken: (name: string) => boolean): string {
-  for (let n = 1; ; n += 1) {
-    const suffix = n === 1 ? '-restored' : `-restored-${n}`;
-    const name = origin.slice(0, MAX_NAME - suffix.length).replace(/[-.]+$/, '') + suffix;
-    if (!isTaken(name)) return name;
-  }
-}
+/** The names that somebody may have meant. */
 
 /** Up to three of `names` that are so near to `wanted` that they may have been meant, the nearest first. */
 export function similarNames(wanted: string, names: Iterable<string>): string[] {

@@ -2,7 +2,8 @@
 import type { Node, Pod } from '../../common/kube/types.js';
 import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
 import { refusal, type Findings, type NodeFacts, type Refusal } from './facts.js';
-import { allowsNode, ownAffinity, untolerated } from './node-affinity.js';
+import { ownAffinity } from '../../common/pods/own-affinity.js';
+import { allowsNode, untolerated } from './node-affinity.js';
 import { similarNames } from './names.js';
 
 /** Room beyond what a dump is expected to write: page maps, descriptors, logs. */

@@ -8,7 +8,7 @@ import type { MigrationContext } from './context.js';
 import { isFinal } from './decide.js';
 import { changedContainer } from './interruption.js';
 import type { Observed } from './observed.js';
-import { isTargetOf } from './target-pod.js';
+import { isTargetOf } from '../../common/pods/target-pod.js';
 
 /** After so long without a waiting handler the target pod's events are read for the reason. */
 const READ_EVENTS_AFTER_MS = 3000;

@@ -12,7 +12,7 @@ import type {
 import type { ClockOffset } from '../agents/clock.js';
 import type { Failure } from '../agents/failure.js';
 import type { Answer, MigrationFacts } from './facts.js';
-import type { TargetPodPlan } from './target-pod.js';
+import type { TargetPodPlan } from '../../common/pods/target-pod.js';
 
 export type PodMigrationStatus = NonNullable<PodMigration['status']>;
 

@@ -6,9 +6,9 @@ import { checks, type Verdict } from './checks.js';
 import type { Draft } from './draft.js';
 import type { MigrationFacts, Refusal } from './facts.js';
 import { interruption } from './interruption.js';
-import { originOf, restoredName } from './names.js';
+import { originOf, restoredName } from '../../common/pods/restored-name.js';
 import { containerId } from './pod-checks.js';
-import { targetPod, type TargetPodPlan } from './target-pod.js';
+import { targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 import { handlersWaiting, targetTrouble, waitingFor } from './target-state.js';
 
 /** How often the target agent is asked whether its handler waits, at first and after a while. */

@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import type { PodMigration } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
 import { differences } from './difference.js';
-import { restoredName, similarNames } from './names.js';
-import { targetPod } from './target-pod.js';
+import { restoredName } from '../../common/pods/restored-name.js';
+import { targetPod } from '../../common/pods/target-pod.js';
+import { similarNames } from './names.js';
 
 const migration: PodMigration = {
   apiVersion: 'lpm.my.domain/v1',
@@ -93,6 +94,15 @@ test('a restored pod that is migrated again keeps its origin and its host name, 
   assert.equal(again.pod.metadata.annotations?.['lpm.my.domain/source-pod'], 'counter-restored');
   assert.equal(again.pod.spec?.hostname, 'counter');
   assert.deepEqual(again.changes, ['nodeName is k8s-worker, as asked for.']);
+});
+
+test('a saved pod of which no node is known may go to any node', () => {
+  const saved = structuredClone(counter);
+  delete saved.spec!.nodeName;
+  const { pod, changes } = targetPod(saved, migration, { name: 'counter-restored' });
+  assert.equal(pod.spec?.affinity, undefined);
+  assert.equal(pod.spec?.nodeName, undefined);
+  assert.ok(!changes.some((change) => /affinity/i.test(change)), changes.join('\n'));
 });
 
 test('without a target node each required term is narrowed to each candidate', () => {

@@ -17,7 +17,7 @@ import {
   type Operations,
 } from '../../controller/migration/observed.js';
 import { whatToAsk } from '../../controller/migration/observe.js';
-import { isTargetOf, targetPod, type TargetPodPlan } from '../../controller/migration/target-pod.js';
+import { isTargetOf, targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 import { findCondition, isTrue } from '../../controller/status/conditions.js';
 import type { Pod } from '../../common/kube/types.js';
 import { podState } from './agent.js';

@@ -2,11 +2,11 @@
  * The pod that continues the source: the source's spec with what must differ, and nothing else. This is the one place
  * where the difference is decided; each is said in a sentence (status.specChanges).
  */
-import { ANNOTATION, RUNTIME_CLASS } from '../../common/api/names.js';
-import type { PodMigration } from '../../common/api/schema.js';
-import type { Pod } from '../../common/kube/types.js';
-import { originOf } from './names.js';
-import { ownAffinity } from './node-affinity.js';
+import { ANNOTATION, RUNTIME_CLASS } from '../api/names.js';
+import type { PodMigration } from '../api/schema.js';
+import type { Pod } from '../kube/types.js';
+import { ownAffinity } from './own-affinity.js';
+import { originOf } from './restored-name.js';
 
 export interface TargetPodPlan {
   name: string;
@@ -35,7 +35,11 @@ const NOT_CARRIED =
   /^(kubectl\.kubernetes\.io\/last-applied-configuration$|cni\.projectcalico\.org\/|k8s\.v1\.cni\.cncf\.io\/network(s)?-status$|k8s\.ovn\.org\/|kubernetes\.io\/(config\.|limit-ranger$)|lpm\.my\.domain\/)/;
 
 /** Makes the target pod from the source as the API server has it. Changes nothing of what it is given. */
-export function targetPod(source: Pod, migration: PodMigration, plan: TargetPodPlan): TargetPod {
+export function targetPod(
+  source: Pod,
+  migration: Pick<PodMigration, 'metadata'>,
+  plan: TargetPodPlan,
+): TargetPod {
   const changes: string[] = [];
   const spec = structuredClone(source.spec) as PodSpec;
 
@@ -77,7 +81,8 @@ export function targetPod(source: Pod, migration: PodMigration, plan: TargetPodP
   if (plan.nodeName) {
     spec.nodeName = plan.nodeName;
     if (plan.nodeName !== source.spec?.nodeName) changes.push(`nodeName is ${plan.nodeName}, as asked for.`);
-  } else {
+    // A saved pod of which no node is known (it comes from another cluster) is kept away from none.
+  } else if (plan.candidates?.length || source.spec?.nodeName) {
     spec.affinity = onlyNodes(spec.affinity, plan.candidates ?? [], source.spec?.nodeName ?? '');
     changes.push(
       plan.candidates?.length
