@@ -253,6 +253,13 @@ const checkpointSpec = {
             'x-kubernetes-list-map-keys': ['containerName'],
           },
         ),
+        podJSON: optional(
+          Type.String({
+            description:
+              'The pod as it was when it was checkpointed, as JSON: for whoever restores it. It comes from outside, so no controller makes anything of it.',
+            maxLength: 1048576,
+          }),
+        ),
       },
       {
         description:
