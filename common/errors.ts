@@ -53,6 +53,10 @@ export const ERRORS = {
   IoUringInUse: refusal,
   TcpConnectionsOpen: refusal,
   NoSpace: { grpcStatus: GRPC.RESOURCE_EXHAUSTED, retryable: false },
+  // A saved checkpoint that cannot be brought back
+  CheckpointNotReady: refusal,
+  CheckpointNotBound: refusal,
+  NotRestorable: refusal,
   // While preparing
   TargetPodRejected: refusal,
   TargetPodChanged: refusal,

@@ -411,6 +411,26 @@ export const ContainerCheckpointContentSpec = Type.Object(
         'x-kubernetes-list-type': 'atomic',
       }),
     ),
+    madeOn: optional(
+      Type.Object(
+        {
+          architecture: text('Architecture as in GOARCH.'),
+          cgroupVersion: Type.Integer({ description: 'Version of the cgroups, 1 or 2.', format: 'int32' }),
+          runtimeName: text('Container runtime.'),
+          ociRuntime: text('OCI runtime that dumped.'),
+          criuVersion: text('Version of CRIU.'),
+          cpuModel: text('Model of the CPU.'),
+          cpuFlags: Type.Array(text('One flag.'), {
+            description: 'Features of the CPU that the processes may use since they were started.',
+            'x-kubernetes-list-type': 'atomic',
+          }),
+        },
+        {
+          description:
+            'What the node was able to do: a node that differs in it cannot restore the artifact. Absent when it is not known.',
+        },
+      ),
+    ),
     podTemplate: optional(podTemplate),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },
