@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
+import { connect } from 'node:tls';
 import { startTestApiServer, type TestApiServer } from './testing.js';
 import { podNamed, pods, TestClient } from './testing-client.js';
 
@@ -97,6 +99,29 @@ describe('watches', () => {
     assert.equal(bookmark.type, 'BOOKMARK');
     assert.equal(bookmark.object.kind, 'Pod');
     await watch.ended;
+  });
+
+  test('a watch that ended while its client did not read gets nothing more', async () => {
+    const configMaps = '/api/v1/namespaces/default/configmaps';
+    const { body } = await client.post(configMaps, { metadata: { name: 'large' }, data: {} });
+    const { ca, admin } = server.pki;
+    const { hostname: host, port } = new URL(server.url);
+    const deaf = connect({ host, port: Number(port), ca: ca.cert, ...admin });
+    await once(deaf, 'secureConnect');
+    const query = `watch=1&timeoutSeconds=1&resourceVersion=${body.metadata.resourceVersion}`;
+    deaf.write(`GET ${configMaps}?${query} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await once(deaf, 'readable');
+    const change = (size: number) => {
+      const stored = server.server.store.get('/configmaps', 'default', 'large')!;
+      server.server.store.put('/configmaps', { ...stored, data: { text: 'x'.repeat(size) } });
+    };
+    // More than the buffers on its way take.
+    for (let n = 0; n < 20; n++) change(1024 * 1024 + n);
+    const later = await client.watch(`${configMaps}?watch=1&timeoutSeconds=2`);
+    await later.ended;
+    change(1);
+    assert.equal((await client.get(`${configMaps}/large`)).code, 200);
+    deaf.destroy();
   });
 
   test('a version whose history is forgotten is 410 Gone', async () => {

@@ -76,15 +76,20 @@ export function watchObjects(
   const timeoutSeconds = Number(query.get('timeoutSeconds') ?? 0);
   // Without a timeout of its own a watch ends after 30 to 60 minutes, so that clients spread out.
   const lifetimeMs = timeoutSeconds > 0 ? timeoutSeconds * 1000 : (1 + Math.random()) * 30 * 60_000;
-  const timeout = setTimeout(() => sink.end(), lifetimeMs);
   const hasLast = wantsBookmarks && lifetimeMs > lastBookmarkMs;
   const last = hasLast ? setTimeout(() => sendBookmark(), lifetimeMs - lastBookmarkMs) : undefined;
-  sink.onClose(() => {
+  // A client that does not read (its link is cut) has not heard of the end when the next event comes, so the connection lives.
+  const timeout = setTimeout(() => {
+    stop();
+    sink.end();
+  }, lifetimeMs);
+  const stop = () => {
     unsubscribe();
     clearInterval(bookmarks);
     clearTimeout(timeout);
     clearTimeout(last);
-  });
+  };
+  sink.onClose(stop);
 }
 
 /** Whether a stored object is one that the watch selects; if so, as it is served. */
