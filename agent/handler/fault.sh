@@ -18,6 +18,11 @@ fault() {
       ;;
     # As CRIU's action script: the parent is CRIU, and its parent the real runtime.
     kill-criu) kill -9 "$PPID" ;;
-    kill-runtime) kill -9 "$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$PPID/status")" ;;
+    kill-runtime)
+      fault_victim=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$PPID/status")
+      kill -9 "$fault_victim"
+      # A signal takes its time, and what comes next looks whether it lives.
+      while process "$fault_victim" && case $p_state in [ZXx]) false ;; esac do sleep 0.01; done
+      ;;
   esac
 }

@@ -78,10 +78,15 @@ action() {
 }
 
 # The runtime that called `create` must still be waiting for it: if it has given up (and killed the handler), it will take
-# this container away, so nothing may be claimed. The real runtime is CRIU's parent and the handler's child.
+# this container away, so nothing may be claimed.
 still_wanted() {
   uptime_now
   [ "$now" -lt "$LPM_DEADLINE" ] || { echo "the deadline has passed"; return 1; }
+  still_served
+}
+
+# The real runtime is CRIU's parent and the handler's child.
+still_served() {
   alive ${LPM_HANDLER} || { echo "the handler is gone"; return 1; }
   wanted_pid=$PPID
   while process "$wanted_pid" && [ "$p_parent" -gt 1 ]; do
@@ -109,6 +114,9 @@ at_post_restore() {
   read_claim "$LPM_POD" "$LPM_CONTAINER"
   [ "$claim $claimed_by" = "committed $LPM_RESTORE_UID" ] || { echo "claim: $claim $claimed_by"; exit 1; }
   # fault: handler.claimed
+  # Syncing takes its time. A CRIU whose runtime has died meanwhile would let the processes go without asking again, only for the
+  # handler to take them away: better that nothing executes yet, and the restore is repeated.
+  still_served || exit 1
 }
 
 # After a commit a restore that failed may be repeated, and a late, forgotten one may come to life beside it: `executed`

@@ -52,6 +52,17 @@ kill -9 "$init"
 exit $status
 `;
 
+/** Stands in for sync(1), and ends the runtime while the claim's folder is being synced. */
+const fakeSync = `#!/bin/sh
+if [ -e "$FAKE/dies-in-sync" ] && [ "$1" = "\${LPM_POD:-}" ]; then
+  parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status"; }
+  runtime=$(parent "$(parent "$PPID")")
+  kill -9 "$runtime" "$CRTOOLS_INIT_PID"
+  while grep -q '^State:.[^ZX]' "/proc/$runtime/status" 2>/dev/null; do :; done
+fi
+exec /bin/sync "$@"
+`;
+
 interface Home {
   dir: string;
   /** pods/<uid> */
@@ -85,6 +96,8 @@ function home(
   chmodSync(join(dir, 'bin/lpm-runtime'), 0o755);
   put('fake/runtime', fakeRuntime);
   chmodSync(join(dir, 'fake/runtime'), 0o755);
+  put('fake/bin/sync', fakeSync);
+  chmodSync(join(dir, 'fake/bin/sync'), 0o755);
   put('etc/runtime', join(dir, 'fake/runtime'));
   put('etc/state-dir', join(dir, 'state'));
   // Long, for busy machines; the tests of the deadline itself shorten it.
@@ -93,7 +106,7 @@ function home(
   put('bundle/config.json', JSON.stringify({ root: { path: 'rootfs' }, annotations, ...more }));
   const start = (...args: string[]): ChildProcess =>
     spawn(join(dir, 'bin/lpm-runtime'), args, {
-      env: { PATH: process.env.PATH, FAKE: join(dir, 'fake') },
+      env: { PATH: `${join(dir, 'fake/bin')}:${process.env.PATH}`, FAKE: join(dir, 'fake') },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   const run = (...args: string[]): Promise<{ code: number; stderr: string }> =>
@@ -486,6 +499,23 @@ test('a restore that fails after the commit is repeated until it has executed on
   assert.equal((await it.create('e'.repeat(64))).code, 0);
   assert.equal(it.executions(), 1);
   assert.equal(it.calls().filter((call) => / create /.test(call)).length, 1);
+});
+
+test('a runtime that dies while the claim is made lets nothing execute, and the restore is repeated', async (t) => {
+  const it = home(t);
+  makeReady(it);
+  it.put('fake/dies-in-sync');
+  const { code, stderr } = await it.create();
+  assert.equal(code, 1);
+  assert.match(stderr, /after the commit and is repeated .*: the real runtime is gone/);
+  assert.equal(readFileSync(join(it.pod, 'claim'), 'utf8'), `committed ${migration}\n`);
+  assert.equal(it.executions(), 0);
+  assert.equal(existsSync(join(it.container, 'executed')), false);
+
+  rmSync(join(it.dir, 'fake/dies-in-sync'));
+  makeReady(it, 'b'.repeat(64));
+  assert.equal((await it.create('b'.repeat(64))).code, 0);
+  assert.equal(it.executions(), 1);
 });
 
 test('a claim that is taken back between commit and execution executes nothing, whatever the runtime answers', async (t) => {

@@ -29,9 +29,8 @@ export function scenarioOf(point: FaultPoint): Scenario | undefined {
   if (/^(controller|agent)\.(revoke|thaw|deleteTarget)\./.test(point)) return rollback;
   if (/^agent\.recover\./.test(point)) return recovery;
   if (point === 'agent.checkpoint.dumping') return { ...success, more: ['kill-criu', 'kill-runtime'] };
-  if (point === 'handler.post-restore') return { ...success, more: ['kill-criu', 'kill-runtime'] };
-  if (point === 'handler.claimed') {
-    return { ...success, more: ['kill-criu', 'kill-runtime'], crashes: ['kill-runtime'] };
+  if (/^handler\.(post-restore|claimed)$/.test(point)) {
+    return { ...success, more: ['kill-criu', 'kill-runtime'] };
   }
   if (/^handler\.(pre-resume|executed|post-resume)$/.test(point)) {
     return { ...success, more: ['kill-criu', 'kill-runtime'], crashes: ['kill-criu', 'kill-runtime'] };
