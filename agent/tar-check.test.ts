@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pack, type Header } from 'tar-stream';
+import { padded, paxHeader, rawMember, rawTar } from '../test/support/raw-tar.js';
 import { Host } from './host.js';
 import { checkDeletions, checkTar } from './tar-check.js';
 import { createTar } from './tar.js';
@@ -70,11 +71,6 @@ const hostile: [name: string, members: Member[], says: RegExp][] = [
     /device node/,
   ],
   [
-    'a pax name that leads out',
-    [folder('./'), { ...file('a'), pax: { path: '../../x' } }],
-    /not a plain path/,
-  ],
-  [
     'a name of a sparse file that leads out',
     [folder('./'), { ...file('a'), pax: { 'GNU.sparse.name': '../x', 'GNU.sparse.major': '1' } }],
     /not a plain path/,
@@ -89,6 +85,151 @@ const hostile: [name: string, members: Member[], says: RegExp][] = [
 for (const [name, members, says] of hostile) {
   test(`refused: ${name}`, async () => {
     await assert.rejects(checkTar(await archive(members)), says);
+  });
+}
+
+const root = { name: './', type: '5' };
+const member = (name: string): Buffer => rawMember({ name, data: 'x' });
+/** A file with holes, whose map and sizes may lie. */
+const sparse = (map: string, data: Buffer, realSize: string, size?: number): Buffer =>
+  Buffer.concat([
+    paxHeader([
+      ['GNU.sparse.major', '1'],
+      ['GNU.sparse.minor', '0'],
+      ['GNU.sparse.name', './holes'],
+      ['GNU.sparse.realsize', realSize],
+    ]),
+    rawMember({
+      name: 'GNUSparseFile.0/holes',
+      data: Buffer.concat([padded(Buffer.from(map)), data]),
+      ...(size === undefined ? {} : { size }),
+    }),
+  ]);
+/** Members that would be read where another reader sees contents. */
+const hidden = Buffer.concat([rawMember({ name: 'out', type: '2', linkName: '/etc' }), member('out/passwd')]);
+
+const crafted: [name: string, bytes: Buffer, says: RegExp | undefined][] = [
+  [
+    'a pax name that leads out',
+    rawTar(root, paxHeader([['path', '../../x']]), member('a')),
+    /not a plain path/,
+  ],
+  [
+    'a file that is named like a folder, whose contents GNU tar reads as members',
+    rawTar(root, { name: './a/', data: hidden }),
+    /named like a folder/,
+  ],
+  [
+    'the same by an extended header',
+    rawTar(root, paxHeader([['path', './a/']]), rawMember({ name: 'a', data: hidden })),
+    /named like a folder/,
+  ],
+  [
+    'a folder with contents',
+    rawTar(root, { name: './d/', type: '5', data: hidden }),
+    /a directory with contents/,
+  ],
+  [
+    'a symbolic link with contents',
+    rawTar(root, { name: './l', type: '2', linkName: 'x', data: hidden }),
+    /a symlink with contents/,
+  ],
+  [
+    'a hard link whose extended header gives it contents',
+    rawTar(
+      root,
+      member('a'),
+      paxHeader([['size', '512']]),
+      rawMember({ name: './l', type: '1', linkName: './a' }),
+    ),
+    /a hardlink with contents/,
+  ],
+  [
+    'a map of holes that takes the next members for data',
+    rawTar(root, sparse('1\n0\n1536\n', Buffer.alloc(512), '1536'), { name: './a', data: hidden }),
+    /does not fit its size/,
+  ],
+  [
+    'a map of holes with less than there is',
+    rawTar(root, sparse('1\n0\n512\n', Buffer.concat([Buffer.alloc(512), hidden]), '512')),
+    /does not fit its size/,
+  ],
+  [
+    'a map of holes whose pieces end within blocks',
+    rawTar(root, sparse('2\n0\n100\n512\n412\n', Buffer.alloc(512), '1024')),
+    /overlap or are cut/,
+  ],
+  [
+    'a map of holes beyond the file',
+    rawTar(root, sparse('1\n4096\n512\n', Buffer.alloc(512), '100')),
+    /does not fit its size/,
+  ],
+  [
+    'a map of holes that is longer than the file',
+    rawTar(root, sparse('9999999\n', Buffer.alloc(0), '1')),
+    /map of holes is damaged/,
+  ],
+  [
+    'holes in an older format',
+    rawTar(root, paxHeader([['GNU.sparse.major', '0']]), member('a')),
+    /not in the format 1.0/,
+  ],
+  [
+    'two extended headers for one member',
+    rawTar(root, paxHeader([['path', 'b']]), paxHeader([['mtime', '1']]), member('a')),
+    /two extended headers/,
+  ],
+  [
+    'one name twice in an extended header',
+    rawTar(
+      root,
+      paxHeader([
+        ['path', 'b'],
+        ['path', 'c'],
+      ]),
+      member('a'),
+    ),
+    /"path" twice/,
+  ],
+  ['an end after an extended header', rawTar(root, paxHeader([['path', 'b']])), /ends after an extended/],
+  ['a GNU long name', rawTar(root, { name: '././@LongLink', type: 'L', data: '../x' }), /unknown type "L"/],
+  ['the format of GNU tar', rawTar({ ...root, magic: 'ustar  \0' }), /not in the POSIX format/],
+  ['a size in base 256', rawTar(root, { name: 'a', size: Buffer.alloc(12, 0xff) }), /not octal/],
+  [
+    'a name that is no UTF-8 and differs from a folder that is none either',
+    rawTar(
+      root,
+      { name: Buffer.from('\xfe', 'latin1'), type: '2', linkName: '/etc' },
+      {
+        name: Buffer.from('\xff/', 'latin1'),
+        type: '5',
+      },
+      member('x'),
+      { name: Buffer.from('\xfe/passwd', 'latin1') },
+    ),
+    /without the folder/,
+  ],
+  [
+    'names that are no UTF-8 pass',
+    rawTar(
+      root,
+      { name: Buffer.from('\xff/', 'latin1'), type: '5' },
+      { name: Buffer.from('\xff/a', 'latin1') },
+    ),
+    undefined,
+  ],
+  [
+    'a file with holes passes',
+    rawTar(root, sparse('2\n0\n512\n4096\n10\n', Buffer.alloc(522), '5000')),
+    undefined,
+  ],
+];
+for (const [name, bytes, says] of crafted) {
+  test(says ? `refused: ${name}` : name, async () => {
+    const path = join(mkdtempSync(join(scratch, 'crafted-')), 'a.tar');
+    writeFileSync(path, bytes);
+    if (says) await assert.rejects(checkTar(path), says);
+    else await checkTar(path);
   });
 }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { open, type FileHandle } from 'node:fs/promises';
 import { LpmError } from '../common/errors.js';
 
@@ -48,6 +49,8 @@ const PAX_KEYS = new Set([
 ]);
 const XATTR = 'SCHILY.xattr.';
 const MAX_PAX_BYTES = 1 << 20;
+/** Of a number that JavaScript holds exactly. */
+const MAX_DIGITS = 15;
 
 class Reader {
   private buffer = Buffer.alloc(0);
@@ -77,35 +80,58 @@ export async function* scanTar(path: string): AsyncGenerator<TarMember> {
     const reader = new Reader(file);
     const { size: end } = await file.stat();
     let position = 0;
-    let pax = new Map<string, string>();
+    let pax: Map<string, string> | undefined;
     while (position < end) {
       const header = await reader.at(position, BLOCK);
       if (header.length < BLOCK) throw bad('is cut off');
-      if (header.every((byte) => byte === 0)) return;
+      if (header.every((byte) => byte === 0)) {
+        if (pax) throw bad('ends after an extended header');
+        return;
+      }
       checkHeader(header, bad);
       const typeFlag = String.fromCharCode(header[156] ?? 0);
       let size = number(header, 124, 12, bad);
       const contentsAt = position + BLOCK;
       if (typeFlag === 'x') {
+        // Whether a second one adds to the first or replaces it depends on the reader.
+        if (pax) throw bad('has two extended headers for one member');
         if (size > MAX_PAX_BYTES) throw bad('has an extended header of more than a mebibyte');
-        pax = parsePax(await reader.at(contentsAt, size), bad);
+        const records = await reader.at(contentsAt, size);
+        if (records.length < size) throw bad('is cut off');
+        pax = parsePax(records, bad);
         position = contentsAt + padded(size);
         continue;
       }
+      const records = pax ?? new Map<string, string>();
+      pax = undefined;
       const type = TYPES[typeFlag];
       if (!type) throw bad(`holds a member of the unknown type "${typeFlag}"`);
-      if (pax.has('size')) size = decimal(pax.get('size') ?? '', bad);
-      if (type !== 'file') size = 0;
+      const paxSize = records.get('size');
+      if (paxSize !== undefined) size = decimal(paxSize, bad);
       const prefix = text(header, 345, 155);
-      const plain = (prefix ? `${prefix}/` : '') + text(header, 0, 100);
+      const plain = records.get('path') ?? (prefix ? `${prefix}/` : '') + text(header, 0, 100);
+      const sparseName = records.get('GNU.sparse.name');
       // Both names of a sparse file are checked: which one counts depends on the reader.
-      if (pax.has('GNU.sparse.name')) normalise(pax.get('path') ?? plain, bad);
-      const name = normalise(pax.get('GNU.sparse.name') ?? pax.get('path') ?? plain, bad);
-      const linkName = pax.get('linkpath') ?? text(header, 157, 100);
+      if (sparseName !== undefined) normalise(plain, bad);
+      const raw = sparseName ?? plain;
+      const name = normalise(raw, bad);
+      // GNU tar makes a folder of a file with such a name, and reads its contents as more members.
+      if (type !== 'directory' && raw.endsWith('/')) {
+        throw bad(`holds "${name}", which is named like a folder but is none`);
+      }
+      // Not every reader skips what should not be there.
+      if (type !== 'file' && size !== 0) throw bad(`holds "${name}", a ${type} with contents`);
+      const linkName = records.get('linkpath') ?? text(header, 157, 100);
+      if (linkName.includes('\0')) throw bad(`holds "${name}", a link to a name with a NUL in it`);
+      if ([...records.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
+        if (type !== 'file') throw bad(`holds "${name}", a ${type} with holes`);
+        await checkSparse(records, reader, contentsAt, size, (what) => bad(`holds "${name}", whose ${what}`));
+      }
       const xattrs = new Map<string, string>();
-      for (const [key, value] of pax) if (key.startsWith(XATTR)) xattrs.set(key.slice(XATTR.length), value);
+      for (const [key, value] of records) {
+        if (key.startsWith(XATTR)) xattrs.set(key.slice(XATTR.length), value);
+      }
       yield { name, type, linkName, xattrs };
-      pax = new Map();
       position = contentsAt + padded(size);
     }
     throw bad('is cut off');
@@ -121,7 +147,58 @@ const padded = (size: number): number => Math.ceil(size / BLOCK) * BLOCK;
 function text(header: Buffer, at: number, length: number): string {
   const field = header.subarray(at, at + length);
   const zero = field.indexOf(0);
-  return field.subarray(0, zero < 0 ? length : zero).toString('utf8');
+  return decodeName(field.subarray(0, zero < 0 ? length : zero));
+}
+
+/**
+ * Bytes that are no UTF-8 become lone surrogates (as in Python's "surrogateescape"), so that two names are the same string
+ * only when they are the same bytes.
+ */
+function decodeName(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  return Array.from(bytes, (byte) => String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)).join('');
+}
+
+/**
+ * The map of a sparse file of format 1.0: decimal numbers, each on a line, before the data: how many pieces, then offset and
+ * length of each. GNU tar reads as many bytes as the map says, whatever the header's size is, so both must agree, or it
+ * would look for the next header somewhere else.
+ */
+async function checkSparse(
+  records: ReadonlyMap<string, string>,
+  reader: Reader,
+  at: number,
+  size: number,
+  bad: Bad,
+): Promise<void> {
+  if (records.get('GNU.sparse.major') !== '1' || records.get('GNU.sparse.minor') !== '0') {
+    throw bad('holes are not in the format 1.0');
+  }
+  if (!records.has('GNU.sparse.name')) throw bad('holes come without a name');
+  const realSize = records.get('GNU.sparse.realsize') ?? '';
+  if (!/^\d{1,15}$/.test(realSize)) throw bad('size with holes is no number');
+  let position = at;
+  const line = async (): Promise<number> => {
+    const start = await reader.at(position, Math.min(MAX_DIGITS + 1, at + size - position));
+    const newline = start.indexOf(0x0a);
+    const digits = start.toString('latin1', 0, Math.max(newline, 0));
+    if (!/^\d+$/.test(digits)) throw bad('map of holes is damaged');
+    position += newline + 1;
+    return Number(digits);
+  };
+  let end = 0;
+  let data = 0;
+  for (let left = await line(); left > 0; left--) {
+    const offset = await line();
+    const length = await line();
+    // Pieces begin on whole blocks of the archive; only the last may end within one.
+    if (offset < end || data % BLOCK !== 0) throw bad('map of holes has pieces that overlap or are cut');
+    end = offset + length;
+    data += length;
+  }
+  if (end > Number(realSize) || padded(position - at) + data !== size) {
+    throw bad('map of holes does not fit its size');
+  }
 }
 
 function checkHeader(header: Buffer, bad: Bad): void {
@@ -156,7 +233,8 @@ function parsePax(records: Buffer, bad: Bad): Map<string, string> {
     }
     const key = record.toString('utf8', 0, equals);
     if (!PAX_KEYS.has(key) && !key.startsWith(XATTR)) throw bad(`has the unknown extended header "${key}"`);
-    found.set(key, record.toString('utf8', equals + 1));
+    if (found.has(key)) throw bad(`has the extended header "${key}" twice for one member`);
+    found.set(key, decodeName(record.subarray(equals + 1)));
     at += length;
   }
   return found;
