@@ -1,0 +1,2 @@
+/** The text of dist/install.yaml. */
+export function installYaml(): Promise<string>;
