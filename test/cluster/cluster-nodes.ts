@@ -61,7 +61,28 @@ export function startClusterNode(
       { from: layout.checkpoints, to: '/mnt/checkpoints', mode: 'rw' },
     ],
     images,
+    prepare: (upper) => writeKubernetesPki(layout, plan.name, upper),
   });
+}
+
+/**
+ * What the agent looks for where a kubelet of kubeadm has it: its serving certificate, its own client certificate, and the one
+ * with which the API server asks it (which kubeadm leaves on control planes only).
+ */
+function writeKubernetesPki(layout: Layout, node: string, upper: string): void {
+  const put = (folder: string, file: string, ...from: string[]): void => {
+    mkdirSync(folder, { recursive: true });
+    const content = from.map((name) => readFileSync(join(layout.pki, name), 'utf8')).join('');
+    writeFileSync(join(folder, file), content, { mode: 0o600 });
+  };
+  const kubelet = join(layout.node(node), 'var/lib/kubelet/pki');
+  put(kubelet, 'kubelet.crt', `kubelet-${node}-server.crt`);
+  put(kubelet, 'kubelet.key', `kubelet-${node}-server.key`);
+  put(kubelet, 'kubelet-client-current.pem', `kubelet-${node}.crt`, `kubelet-${node}.key`);
+  const kubernetes = join(upper, 'etc/kubernetes/pki');
+  put(kubernetes, 'ca.crt', 'ca.crt');
+  put(kubernetes, 'apiserver-kubelet-client.crt', 'apiserver-kubelet-client.crt');
+  put(kubernetes, 'apiserver-kubelet-client.key', 'apiserver-kubelet-client.key');
 }
 
 /** Kubelet, agent and handler: started when they do not run, started anew when their program changed. */

@@ -92,6 +92,8 @@ async function main(): Promise<void> {
     certFile: must('tls-cert'),
     keyFile: must('tls-key'),
     clientCaFile: must('client-ca'),
+    kube,
+    nodeName,
     cri,
     findPod: (namespace, name) => pods.find(`${namespace}/${name}`),
     pods: () => pods.list(),

@@ -5,6 +5,10 @@ import type { Duplex } from 'node:stream';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../../common/errors.js';
 import type { Cri } from '../cri.js';
+import type { KubeClient } from '../../../common/kube/client.js';
+import { checkAccess } from './access.js';
+import { checkpoint } from './checkpoint.js';
+import { HttpError } from './http-error.js';
 import { hasExited, isRunning, observePod, readySandbox, runsOf } from './observed.js';
 import { readLog, type LogOptions } from './log-stream.js';
 import { namespaceOf, specOf, uidOf, type Pod } from './pod.js';
@@ -14,26 +18,19 @@ export interface ServerOptions {
   port: number;
   certFile: string;
   keyFile: string;
-  /** Clients must have a certificate of this authority. */
+  /** Clients have a certificate of this authority, or a token. */
   clientCaFile: string;
+  kube: KubeClient;
+  nodeName: string;
   cri: Cri;
   findPod(namespace: string, name: string): Pod | undefined;
   pods(): Pod[];
   log: (message: string) => void;
 }
 
-/** An answer other than 200, as plain text. */
-class HttpError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
 /**
- * The kubelet's HTTPS server: what the API server passes on for `kubectl logs`, `exec`, `attach` and `port-forward`.
+ * The kubelet's HTTPS server: what the API server passes on for `kubectl logs`, `exec`, `attach` and `port-forward`, and the
+ * checkpoint API.
  * Streams are connected, byte for byte, to the runtime's own streaming server.
  */
 export function startServer(options: ServerOptions): Promise<Server> {
@@ -42,7 +39,8 @@ export function startServer(options: ServerOptions): Promise<Server> {
     key: readFileSync(options.keyFile),
     ca: readFileSync(options.clientCaFile),
     requestCert: true,
-    rejectUnauthorized: true,
+    // Whoever shows none, or one of another authority, may still have a token.
+    rejectUnauthorized: false,
     // Upgraded connections live as long as the session.
     requestTimeout: 0,
   });
@@ -76,7 +74,10 @@ async function handle(
 ): Promise<void> {
   const url = urlOf(request);
   const [area = '', ...rest] = partsOf(url);
+  await checkAccess(options.kube, options.nodeName, request, area);
   switch (area) {
+    case 'checkpoint':
+      return checkpoint(options, rest, url.searchParams, request, response);
     case 'healthz':
       response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
       return;
@@ -191,6 +192,7 @@ async function upgrade(
 ): Promise<void> {
   const url = urlOf(request);
   const [area = '', namespace = '', name = '', ...rest] = partsOf(url);
+  await checkAccess(options.kube, options.nodeName, request, area);
   const query = url.searchParams;
   const pod = required(options, namespace, name);
   const observed = await observePod(options.cri, uidOf(pod));
