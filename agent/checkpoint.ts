@@ -32,7 +32,7 @@ import { keepDumpLogs } from './kept-logs.js';
 import { memoryBytes } from './memory.js';
 import type { CheckedPod } from './names.js';
 import { findOciRuntime } from './oci.js';
-import { Operation, Steps } from './operation.js';
+import { durationOf, Operation, Steps } from './operation.js';
 import type { RunningContainer } from './pod-view.js';
 import { bootId, isAlive, pendingSignals, readStat } from './process.js';
 import { createTar } from './tar.js';
@@ -141,7 +141,8 @@ async function checkpoint(
     frozen = podCgroup ? [...cgroups, podCgroup] : cgroups;
 
     operation.report(Step.STEP_FREEZE);
-    const frozenAt = await steps.time(Step.STEP_FREEZE, () => freezeAll(cgroups));
+    let frozenMs: number | undefined;
+    const { frozenAt, monotonicMs } = await steps.time(Step.STEP_FREEZE, () => freezeAll(cgroups));
     FAULT: await faultPoint('agent.checkpoint.frozen');
     stopIfCanceled(operation);
 
@@ -195,6 +196,7 @@ async function checkpoint(
     }
     if (request.thawAfter) {
       thawAll(frozen);
+      frozenMs = performance.now() - monotonicMs;
       frozen = [];
     } else if (podCgroup) {
       // From here on, what the kubelet may start in this pod is born frozen.
@@ -228,6 +230,7 @@ async function checkpoint(
       containers: artifacts,
       totalBytes: artifacts.reduce((sum, { bytes }) => sum + bytes, 0n),
       steps: steps.list(),
+      frozenFor: frozenMs === undefined ? undefined : durationOf(frozenMs),
     };
     stopIfCanceled(operation);
     completeArtifacts(state, {

@@ -16,19 +16,25 @@ const FREEZE_TIMEOUT_MS = 5000;
 /** How long another moment is tried, when a process stands where it cannot be dumped. */
 const SUITABLE_MOMENT_MS = 3000;
 
+/** One moment on both clocks: the wall's, to be told, and the monotonic one (performance.now), to measure from. */
+export interface FrozenMoment {
+  frozenAt: Date;
+  monotonicMs: number;
+}
+
 /**
  * Freezes several cgroups together: all switches are set before the first is waited for. A moment in which a process waits
  * for its vfork child is let go by: it would make the dump fail, and the next one is milliseconds away.
  *
- * @returns when the first switch was about to be set (wall clock)
+ * @returns when the first switch was about to be set
  * @throws FreezeFailed; everything is thawed again then
  */
-export async function freezeAll(cgroups: readonly FreezerCgroup[]): Promise<Date> {
+export async function freezeAll(cgroups: readonly FreezerCgroup[]): Promise<FrozenMoment> {
   const end = performance.now() + SUITABLE_MOMENT_MS;
   for (let round = 1; ; round++) {
-    const frozenAt = await freezeOnce(cgroups);
+    const moment = await freezeOnce(cgroups);
     const [unsuitable] = waitingInVfork(cgroups.flatMap(({ dir }) => processesBelow(dir)));
-    if (unsuitable === undefined) return frozenAt;
+    if (unsuitable === undefined) return moment;
     thawAll(cgroups);
     if (performance.now() > end) {
       throw new LpmError(
@@ -42,12 +48,12 @@ export async function freezeAll(cgroups: readonly FreezerCgroup[]): Promise<Date
   }
 }
 
-async function freezeOnce(cgroups: readonly FreezerCgroup[]): Promise<Date> {
-  const frozenAt = new Date();
+async function freezeOnce(cgroups: readonly FreezerCgroup[]): Promise<FrozenMoment> {
+  const moment = { frozenAt: new Date(), monotonicMs: performance.now() };
   try {
     for (const cgroup of cgroups) setFreezer(cgroup, true);
     await Promise.all(cgroups.map((cgroup) => waitFrozen(cgroup, FREEZE_TIMEOUT_MS)));
-    return frozenAt;
+    return moment;
   } catch (error) {
     thawAll(cgroups);
     if (error instanceof LpmError) throw error;

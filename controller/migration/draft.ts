@@ -31,6 +31,7 @@ export const STEP_NAMES: Record<Step, string> = {
   [Step.STEP_TRANSFER]: 'Transfer',
   [Step.STEP_STAGE]: 'Stage',
   [Step.STEP_RESTORE]: 'Restore',
+  [Step.STEP_ARCHIVE]: 'Archive',
   [Step.UNRECOGNIZED]: 'Working',
 };
 

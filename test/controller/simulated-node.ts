@@ -296,6 +296,7 @@ export class SimulatedNode {
                 archive: undefined,
               })),
               steps: [{ step: Step.STEP_DUMP, duration: { seconds: 0n, nanos: 5_000_000 } }],
+              frozenFor: undefined,
             },
           },
         });

@@ -25,6 +25,7 @@ const result = ({ frozenAt }: Complete): CheckpointResult => ({
   containers: [],
   totalBytes: 1n,
   steps: [],
+  frozenFor: undefined,
 });
 
 export function* checkpoint(agent: Agent, asked: CheckpointAsked): Steps<CheckpointResult> {

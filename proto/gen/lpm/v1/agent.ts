@@ -188,6 +188,8 @@ export enum Step {
   STEP_TRANSFER = 4,
   STEP_STAGE = 5,
   STEP_RESTORE = 6,
+  /** STEP_ARCHIVE - Packing into archives and copying these into the repository, after the pod runs on. */
+  STEP_ARCHIVE = 7,
   UNRECOGNIZED = -1,
 }
 
@@ -214,6 +216,9 @@ export function stepFromJSON(object: any): Step {
     case 6:
     case "STEP_RESTORE":
       return Step.STEP_RESTORE;
+    case 7:
+    case "STEP_ARCHIVE":
+      return Step.STEP_ARCHIVE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -237,6 +242,8 @@ export function stepToJSON(object: Step): string {
       return "STEP_STAGE";
     case Step.STEP_RESTORE:
       return "STEP_RESTORE";
+    case Step.STEP_ARCHIVE:
+      return "STEP_ARCHIVE";
     case Step.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -558,6 +565,8 @@ export interface CheckpointResult {
   containers: ContainerArtifact[];
   totalBytes: bigint;
   steps: StepDuration[];
+  /** FrozenFor: from the first freeze to the last thaw, by the node's monotonic clock. Absent while the source stays frozen. */
+  frozenFor: Duration | undefined;
 }
 
 export interface ContainerArtifact {
@@ -4157,7 +4166,14 @@ export const StepDuration: MessageFns<StepDuration> = {
 };
 
 function createBaseCheckpointResult(): CheckpointResult {
-  return { frozenAt: undefined, completedAt: undefined, containers: [], totalBytes: 0n, steps: [] };
+  return {
+    frozenAt: undefined,
+    completedAt: undefined,
+    containers: [],
+    totalBytes: 0n,
+    steps: [],
+    frozenFor: undefined,
+  };
 }
 
 export const CheckpointResult: MessageFns<CheckpointResult> = {
@@ -4179,6 +4195,9 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
     }
     for (const v of message.steps) {
       StepDuration.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.frozenFor !== undefined) {
+      Duration.encode(message.frozenFor, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -4236,6 +4255,14 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
             message.steps.push(StepDuration.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frozenFor = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4271,6 +4298,11 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
       steps: globalThis.Array.isArray(object?.steps)
         ? object.steps.map((e: any) => StepDuration.fromJSON(e))
         : [],
+      frozenFor: isSet(object.frozenFor)
+        ? Duration.fromJSON(object.frozenFor)
+        : isSet(object.frozen_for)
+        ? Duration.fromJSON(object.frozen_for)
+        : undefined,
     };
   },
 
@@ -4291,6 +4323,9 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
     if (message.steps?.length) {
       obj.steps = message.steps.map((e) => StepDuration.toJSON(e));
     }
+    if (message.frozenFor !== undefined) {
+      obj.frozenFor = Duration.toJSON(message.frozenFor);
+    }
     return obj;
   },
 
@@ -4306,6 +4341,9 @@ export const CheckpointResult: MessageFns<CheckpointResult> = {
       ? BigInt(object.totalBytes)
       : 0n;
     message.steps = object.steps?.map((e) => StepDuration.fromPartial(e)) || [];
+    message.frozenFor = (object.frozenFor !== undefined && object.frozenFor !== null)
+      ? Duration.fromPartial(object.frozenFor)
+      : undefined;
     return message;
   },
 };
