@@ -7,6 +7,8 @@ export function bundle(
   outfile: string,
   options?: { minify?: boolean; faults?: boolean },
 ): Promise<void>;
+/** Builds the plugin into a folder: kubectl-migrate.mjs, kubectl-checkpoint.mjs and their pieces below plugin/. */
+export function bundlePlugin(outdir: string): Promise<void>;
 /** The text of the runtime handler's script. */
 export function runtimeHandler(options?: { faults?: boolean }): Promise<string>;
 export const programs: Record<string, string>;

@@ -2,7 +2,7 @@
 // `node build.mjs` writes dist/; `import { bundle } from './build.mjs'` builds another entry the same way
 // (the local cluster bundles its kubelet so).
 import { build } from 'esbuild';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -61,6 +61,37 @@ export async function bundle(entry, outfile, { minify = false, faults = false } 
 }
 
 /**
+ * Builds the plugin into a folder: kubectl-migrate.mjs and kubectl-checkpoint.mjs, a few lines each, and pieces that are
+ * loaded when they are needed. `--help` and completion parse one twentieth of the whole.
+ */
+export async function bundlePlugin(outdir) {
+  const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
+  await build({
+    absWorkingDir: root,
+    entryPoints: { 'kubectl-migrate': 'plugin/main.ts', 'kubectl-checkpoint': 'plugin/main.ts' },
+    outdir,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'plugin/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.19',
+    minify: true,
+    legalComments: 'none',
+    charset: 'utf8',
+    plugins: [leaveOut],
+    logLevel: 'warning',
+    banner: { js: `#!/usr/bin/env node\n${requireShim}` },
+    define: { LPM_VERSION: JSON.stringify(version), LPM_FAULTS: 'false' },
+    dropLabels: ['FAULT'],
+  });
+  for (const name of ['kubectl-migrate', 'kubectl-checkpoint']) {
+    await chmod(new URL(`${outdir}/${name}.mjs`, `file://${root}`), 0o755);
+  }
+}
+
+/**
  * The text of the runtime handler, a shell script. Its fault points are comments, `# fault: NAME`, which the test build makes
  * calls of agent/handler/fault.sh.
  */
@@ -74,19 +105,18 @@ export async function runtimeHandler({ faults = false } = {}) {
 }
 
 export const programs = {
-  'dist/kubectl-migrate.mjs': 'plugin/main.ts',
-  'dist/kubectl-checkpoint.mjs': 'plugin/main.ts',
   'dist/controller.mjs': 'controller/main.ts',
   'dist/agent.mjs': 'agent/main.ts',
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await mkdir(new URL('dist', import.meta.url), { recursive: true });
-  await Promise.all(
-    Object.entries(programs).map(([outfile, entry]) =>
-      bundle(entry, outfile, { minify: outfile.includes('kubectl-') }),
-    ),
-  );
+  // Pieces have their contents' hash in their names: those of earlier builds would stay.
+  await rm(new URL('dist/plugin', import.meta.url), { recursive: true, force: true });
+  await Promise.all([
+    bundlePlugin('dist'),
+    ...Object.entries(programs).map(([outfile, entry]) => bundle(entry, outfile)),
+  ]);
   // The runtime handler is a shell script that the agent's installer puts on the node; it ships beside the agent.
   await writeFile(new URL('dist/lpm-runtime', import.meta.url), await runtimeHandler());
   await chmod(new URL('dist/lpm-runtime', import.meta.url), 0o755);

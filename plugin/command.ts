@@ -38,15 +38,7 @@ export function forYargs(
     handler: async (args: Arguments) => {
       invocation.command = path;
       if (args['help']) {
-        const commands = command.name === '' ? siblings.filter(({ name }) => name !== '') : [];
-        const sections = [
-          { title: 'Flags', flags: { ...command.flags, ...commonFlags } },
-          ...(command.cluster ? [{ title: 'Connection', flags: kubeFlags }] : []),
-        ];
-        const width = Math.min(110, process.stdout.columns ?? 100);
-        const listed = commands.map(({ name, summary }): [string, string] => [name, summary]);
-        const lines = helpLines(path, command.help, listed, sections, width);
-        invocation.terminal({}).out(lines.join('\n'));
+        invocation.terminal({}).out(commandHelp(command, siblings, invocation.program));
         return;
       }
       requireSingle(args, flags);
@@ -54,6 +46,19 @@ export function forYargs(
       invocation.exitCode = await command.run(invocation, args as never, words);
     },
   };
+}
+
+/** What `--help` says of a command, for the terminal of this process. */
+export function commandHelp(command: AnyCommand, siblings: readonly AnyCommand[], program: string): string {
+  const commands = command.name === '' ? siblings.filter(({ name }) => name !== '') : [];
+  const sections = [
+    { title: 'Flags', flags: { ...command.flags, ...commonFlags } },
+    ...(command.cluster ? [{ title: 'Connection', flags: kubeFlags }] : []),
+  ];
+  const width = Math.min(110, process.stdout.columns ?? 100);
+  const listed = commands.map(({ name, summary }): [string, string] => [name, summary]);
+  const path = `${program} ${command.name}`.trim();
+  return helpLines(path, command.help, listed, sections, width).join('\n');
 }
 
 /** A flag that is given twice has two values in yargs: that is a slip, not a wish. */

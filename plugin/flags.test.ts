@@ -4,7 +4,7 @@ import { UsageError } from './cli-error.js';
 import { normalizeVerbosity } from './flags.js';
 import { nameFor } from './object-name.js';
 import { isExplicitPod, readPod } from './pod-argument.js';
-import { programOf } from './program.js';
+import { calledAs } from './programs.js';
 
 test('-v takes a level as kubectl does, and alone it never swallows the pod', () => {
   assert.deepEqual(normalizeVerbosity(['-v', 'counter']), ['--v=1', 'counter']);
@@ -34,8 +34,18 @@ test('generated names are names that Kubernetes takes, however long the pod’s 
 });
 
 test('the program is chosen by the name of its link', () => {
-  assert.equal(programOf('/usr/local/bin/kubectl-checkpoint'), 'kubectl-checkpoint');
-  assert.equal(programOf('/x/dist/kubectl-checkpoint.mjs'), 'kubectl-checkpoint');
-  assert.equal(programOf('/x/dist/kubectl-migrate.mjs'), 'kubectl-migrate');
-  assert.equal(programOf('/tmp/built.mjs'), 'kubectl-migrate');
+  const program = (path: string, ...args: string[]) => calledAs(path, args).program;
+  assert.equal(program('/usr/local/bin/kubectl-checkpoint'), 'kubectl-checkpoint');
+  assert.equal(program('/x/dist/kubectl-checkpoint.mjs'), 'kubectl-checkpoint');
+  assert.equal(program('/x/dist/kubectl-migrate.mjs'), 'kubectl-migrate');
+  assert.equal(program('/tmp/built.mjs', 'checkpoint'), 'kubectl-migrate');
+});
+
+test('as kubectl-lpm it is both, by the first word', () => {
+  const lpm = '/usr/local/bin/kubectl-lpm';
+  const checkpoint = { program: 'kubectl-checkpoint', written: 'kubectl lpm checkpoint', args: ['pod', 'a'] };
+  assert.deepEqual(calledAs(lpm, ['checkpoint', 'pod', 'a']), checkpoint);
+  const migrate = { program: 'kubectl-migrate', written: 'kubectl lpm migrate', args: ['a', '--to', 'b'] };
+  assert.deepEqual(calledAs(lpm, ['migrate', 'a', '--to', 'b']), migrate);
+  assert.deepEqual(calledAs(lpm, ['--help']), { ...migrate, args: ['--help'] });
 });

@@ -1,44 +1,17 @@
 import yargs from 'yargs';
-import { cancelCommand } from './cancel/command.js';
-import { checkpointCommand } from './checkpoint/command.js';
 import { details, explain, UsageError } from './cli-error.js';
 import { forYargs, type AnyCommand } from './command.js';
 import { EXIT, type ExitCode } from './exit-code.js';
 import { commonFlags, kubeFlags, normalizeVerbosity } from './flags.js';
 import { Invocation, version } from './invocation.js';
-import { listCommand } from './list/command.js';
-import { logsCommand } from './logs/command.js';
-import { migrateCommand } from './migrate/command.js';
-import { resolveCommand } from './resolve/command.js';
-import { statusCommand } from './status/command.js';
+import { PROGRAMS, type Call, type ProgramName } from './programs.js';
 import { flow, paint, terminal } from './terminal.js';
 import { near } from './text/suggest.js';
-import { versionCommand } from './version/command.js';
-
-const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> = {
-  'kubectl-migrate': [
-    migrateCommand,
-    statusCommand,
-    listCommand('migrations'),
-    logsCommand,
-    cancelCommand,
-    resolveCommand,
-    versionCommand,
-  ],
-  'kubectl-checkpoint': [checkpointCommand, listCommand('checkpoints'), versionCommand],
-};
-export type ProgramName = keyof typeof PROGRAMS;
-
-/** Which of the two programs this file was called as: a link's name counts, its ending does not. */
-export function programOf(path: string): ProgramName {
-  const name = (path.split(/[\\/]/).at(-1) ?? '').replace(/\.[^.]*$/, '');
-  return name === 'kubectl-checkpoint' ? name : 'kubectl-migrate';
-}
 
 /** Runs one command line and returns its exit code. Never throws. */
-export async function run(name: ProgramName, rawArgs: readonly string[]): Promise<ExitCode> {
+export async function run({ program: name, written, args: rawArgs }: Call): Promise<ExitCode> {
   const args = normalizeVerbosity(rawArgs);
-  const invocation = new Invocation(name.replace('-', ' '));
+  const invocation = new Invocation(written);
   const leave = () => {
     // The second Ctrl-C means it.
     if (invocation.detach.signal.aborted) process.exit(EXIT.detached);

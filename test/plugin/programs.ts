@@ -15,12 +15,13 @@ export interface Plugins {
 
 export async function buildPlugins(): Promise<Plugins> {
   const links = await mkdtemp(join(tmpdir(), 'lpm-plugins-'));
-  const { bundle } = (await import(builder)) as {
-    bundle(entry: string, outfile: string, options: { minify: boolean }): Promise<void>;
-  };
-  const built = join(links, 'built.mjs');
-  await bundle('plugin/main.ts', built, { minify: true });
-  for (const name of ['kubectl-migrate', 'kubectl-checkpoint']) await symlink(built, join(links, name));
+  const { bundlePlugin } = (await import(builder)) as { bundlePlugin(outdir: string): Promise<void> };
+  const built = join(links, 'built');
+  await bundlePlugin(built);
+  // As krew links them: both to the same file.
+  for (const name of ['kubectl-migrate', 'kubectl-checkpoint']) {
+    await symlink(join(built, 'kubectl-migrate.mjs'), join(links, name));
+  }
   return { links, remove: () => rm(links, { recursive: true }) };
 }
 
