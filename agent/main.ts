@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { existsSync } from 'node:fs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { AGENT_PORT } from '../common/api/names.js';
+import { AGENT_PORT, TRANSFER_PORT } from '../common/api/names.js';
 import { LpmError, messageOf } from '../common/errors.js';
 import { Cri } from './cri.js';
 import { Host } from './host.js';
@@ -33,6 +33,11 @@ const flags = yargs(hideBin(process.argv))
       type: 'string',
       default: `0.0.0.0:${AGENT_PORT + 1}`,
       describe: 'address for /healthz, /readyz and /metrics (plain HTTP)',
+    },
+    'transfer-listen': {
+      type: 'string',
+      default: `127.0.0.1:${TRANSFER_PORT}`,
+      describe: 'address for exports and imports of archives (plain HTTP, reached by port-forward)',
     },
     'tls-dir': {
       type: 'string',
@@ -99,12 +104,11 @@ async function main(): Promise<void> {
     handlerPath: options['handler-path'],
     dumpTimeoutMs: seconds('dump-timeout', options['dump-timeout']),
   };
-  const agent = await startAgent(
-    context,
-    new TlsFiles(options['tls-dir']),
-    options.listen,
-    options['health-listen'],
-  );
+  const agent = await startAgent(context, new TlsFiles(options['tls-dir']), {
+    listen: options.listen,
+    healthListen: options['health-listen'],
+    transferListen: options['transfer-listen'],
+  });
   let ending = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

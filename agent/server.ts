@@ -4,6 +4,7 @@ import { Server, type ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../common/errors.js';
 import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
 import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
+import { archiveStore } from './archives/transfer-store.js';
 import { knownCheckpoints } from './artifacts.js';
 import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
@@ -14,12 +15,15 @@ import { frozenPods, restoreHoldings } from './holdings.js';
 import { recoverCheckpoints } from './recover.js';
 import { Restores } from './restore.js';
 import { agentService } from './service.js';
+import { transferPort } from './transfer-port/server.js';
+import { Transfers } from './transfer-port/transfers.js';
 import type { TlsFiles } from './tls.js';
 
 export interface RunningAgent {
   /** Ports that were bound, for callers that asked for port 0. */
   port: number;
   healthPort: number;
+  transferPort: number;
   /** Takes no more calls, lets what is in progress come to an end, and ends. */
   stop(): Promise<void>;
 }
@@ -28,16 +32,24 @@ const FORGET_EVERY_MS = 3600_000;
 /** Calls that only wait (a restore, an end of a source) are cut after this long at the end of the agent. */
 const DRAIN_MS = 2000;
 
-/** Starts the agent's servers. `listen` and `healthListen` are "address:port". */
+/** Where the agent listens, each "address:port". */
+export interface Addresses {
+  listen: string;
+  healthListen: string;
+  /** The way here is the API server's port-forward: the loopback address of the agent's pod. */
+  transferListen: string;
+}
+
+/** Starts the agent's servers. */
 export async function startAgent(
   context: Context,
   tls: TlsFiles,
-  listen: string,
-  healthListen: string,
+  { listen, healthListen, transferListen }: Addresses,
 ): Promise<RunningAgent> {
   await recoverCheckpoints(context);
   const checkpoints = new Checkpoints(context);
   const restores = new Restores(context, tls);
+  const transfers = new Transfers();
   context.metrics.gauge(
     'lpm_agent_operations_in_progress',
     () => checkpoints.inProgress + restores.inProgress,
@@ -61,11 +73,13 @@ export async function startAgent(
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
-  server.addService(AgentServiceService, agentService(context, checkpoints, restores));
+  server.addService(AgentServiceService, agentService(context, checkpoints, restores, transfers));
   server.addService(HealthService, healthService(readiness));
   const port = await bind(server, listen, tls.serverCredentials());
   const http = healthHttpServer({ readiness, metrics: context.metrics });
   const healthPort = await listenHttp(http, healthListen);
+  const transferServer = transferPort({ transfers, store: archiveStore(context), log: context.log });
+  const transfersAt = await listenHttp(transferServer, transferListen);
   const forget = (): void => {
     Promise.all([
       removeForgottenPods(context),
@@ -76,14 +90,23 @@ export async function startAgent(
   };
   const timer = setInterval(forget, FORGET_EVERY_MS);
   timer.unref();
-  context.log.info('serving', { listen, port, health_port: healthPort, node: context.nodeName });
+  context.log.info('serving', {
+    listen,
+    port,
+    health_port: healthPort,
+    transfer_port: transfersAt,
+    node: context.nodeName,
+  });
 
   return {
     port,
     healthPort,
+    transferPort: transfersAt,
     stop: async () => {
       clearInterval(timer);
       http.close();
+      transfers.close();
+      transferServer.close();
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       // A checkpoint in progress is finished: half of one is worth nothing, and its source must not stay frozen for nothing.
       await checkpoints.settle();

@@ -24,6 +24,7 @@ import { sourceState } from './source.js';
 import { syncPath } from './state.js';
 import { targetState } from './target.js';
 import { thaw } from './thaw.js';
+import type { Transfers } from './transfer-port/transfers.js';
 import { sendArtifacts } from './transfer.js';
 
 /** The gRPC service: checks who calls, hands over to the parts, and turns errors into what gRPC carries. */
@@ -31,6 +32,7 @@ export function agentService(
   context: Context,
   checkpoints: Checkpoints,
   restores: Restores,
+  transfers: Transfers,
 ): AgentServiceServer {
   const { state } = context;
 
@@ -128,7 +130,7 @@ export function agentService(
       ...(await holdings(context, (uid) => checkpoints.isRunning(uid))),
     })),
 
-    ...archiveMethods(context),
+    ...archiveMethods(context, transfers),
   };
 }
 

@@ -3,11 +3,13 @@ import type {
   AgentServiceServer,
   CheckpointByKubeletRequest,
   CheckpointResult,
+  OpenTransferRequest,
 } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
 import type { Operation } from '../operation.js';
 import { toServiceError } from '../rpc-errors.js';
 import { rpcMethods } from '../rpc-methods.js';
+import type { Transfers } from '../transfer-port/transfers.js';
 
 type ArchiveMethods = Pick<
   AgentServiceServer,
@@ -15,7 +17,7 @@ type ArchiveMethods = Pick<
 >;
 
 /** The methods of the service that are about archives of users' checkpoints. */
-export function archiveMethods(context: Context): ArchiveMethods {
+export function archiveMethods(context: Context, transfers: Transfers): ArchiveMethods {
   const { unary, watched } = rpcMethods(context);
   const notYet = (method: string) => (): never => {
     throw new LpmError('NotSupportedYet', `This agent does not know ${method} yet.`);
@@ -30,7 +32,11 @@ export function archiveMethods(context: Context): ArchiveMethods {
     removeArchive: unary('removeArchive', notYet('RemoveArchive')),
     readArchive: (call) =>
       void call.emit('error', toServiceError(new LpmError('NotSupportedYet', 'No archives are read here.'))),
-    openTransfer: unary('openTransfer', notYet('OpenTransfer')),
-    getTransfer: unary('getTransfer', notYet('GetTransfer')),
+    openTransfer: unary('openTransfer', async (request: OpenTransferRequest) => {
+      const { uid, direction } = transfers.open(request);
+      context.log.info('a transfer is open', { transfer: uid, direction });
+      return {};
+    }),
+    getTransfer: unary('getTransfer', async ({ transferUid }) => transfers.state(transferUid)),
   };
 }
