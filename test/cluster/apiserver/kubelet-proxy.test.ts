@@ -25,6 +25,9 @@ class FakeKubelet {
   readonly asked: string[] = [];
   readonly users: string[] = [];
   acceptsWebSockets = true;
+  /** It cuts off whoever asks a second time over one connection. */
+  closesKept = false;
+  readonly #known = new WeakSet<object>();
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     handleProtocols: (offered) => (offered.has('v5.channel.k8s.io') ? 'v5.channel.k8s.io' : false),
@@ -35,6 +38,8 @@ class FakeKubelet {
     const own = await issueCertificate(api.pki.ca, { commonName: 'kubelet', usages: ['server'] });
     this.server = createServer({ ...own, ca: api.pki.ca.cert, requestCert: true, rejectUnauthorized: true });
     this.server.on('request', (request, response) => {
+      if (this.closesKept && this.#known.has(request.socket)) return request.socket.destroy();
+      this.#known.add(request.socket);
       this.#note(request);
       const path = request.url ?? '';
       if (path.startsWith('/containerLogs/default/chatty/main')) {
@@ -131,6 +136,17 @@ describe('requests to the kubelet', () => {
       'GET /containerLogs/default/chatty/main?tailLines=5&timestamps=true&follow=true',
     );
     assert.equal(kubelet.users.at(-1), 'kube-apiserver-kubelet-client');
+  });
+
+  test('a log is asked for again when the kubelet has closed the connection that was kept', async () => {
+    kubelet.closesKept = true;
+    try {
+      for (let turn = 0; turn < 3; turn += 1) {
+        assert.equal((await client.get(`${pods}/chatty/log`)).text, 'line one\nline two\n');
+      }
+    } finally {
+      kubelet.closesKept = false;
+    }
   });
 
   test('what goes wrong with a log is said in the words of the real server', async () => {

@@ -54,31 +54,39 @@ export class KubeletClient {
     return { host, port, url: `https://${host.includes(':') ? `[${host}]` : host}:${port}` };
   }
 
-  /** Sends a request without a body and returns the answer's head; its body is still to be read. */
+  /** Sends a request and returns the answer's head; its body is still to be read. */
   fetch(nodeName: string, wanted: KubeletRequest, body?: Buffer): Promise<IncomingMessage> {
     const { host, port, url } = this.addressOf(nodeName);
     return new Promise((resolve, reject) => {
-      const request = httpsRequest({
-        host,
-        port,
-        method: wanted.method,
-        path: wanted.path,
-        headers: definedOnly(wanted.headers),
-        agent: this.#agent,
-      });
-      const timer = setTimeout(
-        () => request.destroy(new Error(`dial tcp ${host}:${port}: i/o timeout`)),
-        connectTimeoutMs,
-      );
-      request.once('response', (response) => {
-        clearTimeout(timer);
-        resolve(response);
-      });
-      request.once('error', (error) => {
-        clearTimeout(timer);
-        reject(unreachable(`Get "${url}${wanted.path}"`, error, host, port));
-      });
-      request.end(body);
+      const ask = () => {
+        let answered = false;
+        const request = httpsRequest({
+          host,
+          port,
+          method: wanted.method,
+          path: wanted.path,
+          headers: definedOnly(wanted.headers),
+          agent: this.#agent,
+        });
+        const timer = setTimeout(
+          () => request.destroy(new Error(`dial tcp ${host}:${port}: i/o timeout`)),
+          connectTimeoutMs,
+        );
+        request.once('response', (response) => {
+          answered = true;
+          clearTimeout(timer);
+          resolve(response);
+        });
+        request.once('error', (error: NodeJS.ErrnoException) => {
+          clearTimeout(timer);
+          // The kubelet has closed a connection that was kept (it was restarted): Go's client asks again, too.
+          const isStale = request.reusedSocket && error.code === 'ECONNRESET' && !answered;
+          if (wanted.method === 'GET' && isStale) ask();
+          else reject(unreachable(`Get "${url}${wanted.path}"`, error, host, port));
+        });
+        request.end(body);
+      };
+      ask();
     });
   }
 
