@@ -22,6 +22,7 @@ import {
   type RestoreResult,
 } from '../../proto/gen/lpm/v1/agent.js';
 import { estimateOffset, type ClockOffset, type ClockSample } from './clock.js';
+import { isReady, type Connection } from './connection.js';
 import { fromServiceError } from './failure.js';
 
 export interface AgentTimeouts {
@@ -63,7 +64,7 @@ export class Agent {
     readonly node: string,
     /** IP:port */
     readonly address: string,
-    private readonly client: Client,
+    private readonly connection: Connection,
     private readonly timeouts: AgentTimeouts = DEFAULT_TIMEOUTS,
     private readonly gate: CallGate = openGate(),
   ) {}
@@ -140,7 +141,8 @@ export class Agent {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       this.gate.assertOpen();
-      const call = this.client.makeUnaryRequest(
+      const { client } = this.connection;
+      const call = client.makeUnaryRequest(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
@@ -148,11 +150,13 @@ export class Agent {
         new Metadata(),
         { deadline: Date.now() + deadlineMs },
         (error: ServiceError | null, response?: Response) => {
+          unbound();
           this.gate.calls.delete(call);
           if (error) reject(fromServiceError(error, this.node, this.address));
           else resolve(response as Response);
         },
       );
+      const unbound = this.#boundConnecting(client, call);
       this.gate.calls.add(call);
     });
   }
@@ -164,7 +168,8 @@ export class Agent {
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.gate.assertOpen();
-      const call = this.client.makeServerStreamRequest(
+      const { client } = this.connection;
+      const call = client.makeServerStreamRequest(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
@@ -173,7 +178,13 @@ export class Agent {
       );
       this.gate.calls.add(call);
       let result: Result | undefined;
+      const unbound = this.#boundConnecting(client, call);
       const silence = setTimeout(() => call.cancel(), this.timeouts.silenceMs);
+      const over = () => {
+        unbound();
+        clearTimeout(silence);
+        this.gate.calls.delete(call);
+      };
       call.on('data', ({ event }: StreamMessage<Result>) => {
         silence.refresh();
         if (event?.$case === 'progress') onProgress(event.value);
@@ -181,18 +192,24 @@ export class Agent {
         else if (event?.$case === 'result') resolve((result = event.value));
       });
       call.on('error', (error: ServiceError) => {
-        clearTimeout(silence);
-        this.gate.calls.delete(call);
+        over();
         reject(fromServiceError(error, this.node, this.address));
       });
       call.on('end', () => {
-        clearTimeout(silence);
-        this.gate.calls.delete(call);
+        over();
         if (result !== undefined) return;
         reject(
           new LpmError('AgentNotReachable', `The agent on node ${this.node} ended a call without a result.`),
         );
       });
     });
+  }
+
+  /** Ends a call that waits for a connection for longer than a short call may take. Answers how to let it be. */
+  #boundConnecting(client: Client, call: { cancel(): void }): () => void {
+    const timer = setTimeout(() => {
+      if (!isReady(client)) call.cancel();
+    }, this.timeouts.callMs);
+    return () => clearTimeout(timer);
   }
 }

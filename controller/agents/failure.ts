@@ -88,6 +88,8 @@ function notReachable(node: string, address: string, why: string, cause: unknown
 }
 
 function networkWords(details: string): string {
+  // By ourselves: nothing came for too long.
+  if (/cancelled on client/i.test(details)) return 'it did not answer in time';
   if (details.includes('ECONNREFUSED')) return 'the connection was refused';
   if (/EHOSTUNREACH|ENETUNREACH/.test(details)) return 'there is no route to it';
   if (/ETIMEDOUT|ECONNRESET|Connection dropped|keepalive/i.test(details)) return 'the connection was lost';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { agentDnsName } from '../../common/api/names.js';
 import { LpmError, messageOf } from '../../common/errors.js';
-import { closeClient } from '../../common/grpc/close-client.js';
 import type { Node } from '../../common/kube/types.js';
 import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts, type CallGate } from './agent.js';
+import { Connection } from './connection.js';
 
 export interface AgentPoolOptions {
   tls: ChannelCredentials;
@@ -34,7 +34,7 @@ export async function agentCredentials(dir: string): Promise<ChannelCredentials>
 }
 
 export class AgentPool {
-  readonly #agents = new Map<string, { agent: Agent; client: Client }>();
+  readonly #agents = new Map<string, { agent: Agent; connection: Connection }>();
 
   readonly #gate: CallGate;
   #closed = false;
@@ -64,8 +64,16 @@ export class AgentPool {
     }
     const address = `${ip.includes(':') ? `[${ip}]` : ip}:${this.options.port}`;
     if (known?.agent.address === address) return known.agent;
-    if (known) void closeClient(known.client);
-    const client = new Client(address, this.options.tls, {
+    if (known) void known.connection.close();
+    const connection = new Connection(() => this.#open(name, address));
+    const timeouts = this.options.timeouts ?? DEFAULT_TIMEOUTS;
+    const agent = new Agent(name, address, connection, timeouts, this.#gate);
+    this.#agents.set(name, { agent, connection });
+    return agent;
+  }
+
+  #open(name: string, address: string): Client {
+    return new Client(address, this.options.tls, {
       // The certificate is bound to the node's name, not to its address.
       'grpc.ssl_target_name_override': agentDnsName(name),
       'grpc.default_authority': agentDnsName(name),
@@ -80,17 +88,14 @@ export class AgentPool {
       // Channels with the same options share connections across pools otherwise; a closed pool must be closed.
       'grpc.use_local_subchannel_pool': 1,
     });
-    const agent = new Agent(name, address, client, this.options.timeouts ?? DEFAULT_TIMEOUTS, this.#gate);
-    this.#agents.set(name, { agent, client });
-    return agent;
   }
 
   /** Cancels what is under way at once, then closes the connections. What agents do of long work goes on without us. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const call of this.#gate.calls) call.cancel();
-    const clients = [...this.#agents.values()].map(({ client }) => client);
+    const connections = [...this.#agents.values()].map(({ connection }) => connection);
     this.#agents.clear();
-    await Promise.all(clients.map(closeClient));
+    await Promise.all(connections.map((connection) => connection.close()));
   }
 }
