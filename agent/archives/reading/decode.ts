@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { LpmError, messageOf } from '../../../common/errors.js';
+import { ByteReader } from './byte-reader.js';
+
+/** Decrypts a file of the age format, or says why it cannot be. */
+export type Decrypt = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+
+const AGE = Buffer.from('age-encryption.org/');
+const GZIP = Buffer.from([0x1f, 0x8b]);
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
+/**
+ * The tar within an archive's bytes. What it is wrapped in is told by its first bytes, as its name may be anybody's: encrypted
+ * or not, then compressed or not, in this order and each once.
+ */
+export async function* decode(
+  source: AsyncIterable<Uint8Array>,
+  decrypt: Decrypt | undefined,
+): AsyncGenerator<Uint8Array> {
+  const outer = await look(source, AGE.length);
+  if (!outer.start.equals(AGE)) return yield* decompress(outer.all);
+  if (!decrypt) {
+    throw new LpmError('ArtifactInvalid', 'It is encrypted, and this node has no key for it.', {
+      hint: 'Give the agents the identity that belongs to one of its recipients (--archive-identities).',
+    });
+  }
+  const inner = await look(decrypt(outer.all), ZSTD.length);
+  yield* decompress(inner.all);
+}
+
+async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { start, all } = await look(source, ZSTD.length);
+  if (start.equals(ZSTD)) yield* unzstd(all);
+  else if (start.subarray(0, GZIP.length).equals(GZIP)) yield* gunzip(all);
+  else yield* all;
+}
+
+async function look(
+  source: AsyncIterable<Uint8Array>,
+  length: number,
+): Promise<{ start: Buffer; all: AsyncGenerator<Uint8Array> }> {
+  const reader = new ByteReader(source);
+  const start = await reader.take(length);
+  return { start, all: reader.rest(start) };
+}
+
+async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const unzip = createGunzip();
+  let cause: unknown;
+  // The pipeline ends the stream with the error of whichever end it came from.
+  const feeding = pipeline(source, unzip).catch((error: unknown) => (cause = error));
+  try {
+    for await (const chunk of unzip) yield chunk as Buffer;
+    await feeding;
+    if (cause) throw cause as Error;
+  } catch (error) {
+    throw compressionError('gzip', error);
+  } finally {
+    unzip.destroy();
+    await feeding;
+  }
+}
+
+/** By the program, as Node's zlib has no zstd before version 22. It takes at most 128 MiB of memory, whatever a frame asks for. */
+async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const child = spawn('zstd', ['--decompress', '--stdout', '--quiet', '--no-progress', '--memory=128MiB'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const ended = new Promise<string>((resolve) => {
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(0, 1000)));
+    child.on('error', (error) => resolve(`the program zstd cannot be run: ${messageOf(error)}`));
+    child.on('close', (code) =>
+      resolve(code === 0 ? '' : said.trim() || `zstd ended with exit code ${code}`),
+    );
+  });
+  let cause: unknown;
+  const feeding = pipeline(source, child.stdin).catch((error: unknown) => {
+    // That zstd reads no further is told better by zstd itself.
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') cause = error;
+    child.kill('SIGKILL');
+  });
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer;
+    const failure = await ended;
+    await feeding;
+    if (cause) throw cause as Error;
+    if (failure) throw new Error(failure);
+  } catch (error) {
+    throw compressionError('zstd', error);
+  } finally {
+    child.kill('SIGKILL');
+    child.stdout.destroy();
+    await ended;
+    await feeding;
+  }
+}
+
+function compressionError(format: string, error: unknown): LpmError {
+  if (error instanceof LpmError) return error;
+  return new LpmError('ArtifactInvalid', `Its ${format} compression is damaged: ${messageOf(error)}.`, {
+    cause: error,
+  });
+}
