@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { takeLock } from './lock.js';
-import { cacheDir } from './paths.js';
-import { must, run } from './run.js';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { debianRoot, type Say } from './debian-root.js';
+
+export { installPackages, once, type Say } from './debian-root.js';
 
 /**
  * The nodes' root file system: Debian forky, whose CRIU (4.2), runc (1.3) and containerd (2.1) work on current
  * kernels (CRIU 3.17 of Debian 12 fails on the vDSO of Linux 6.x).
  */
-const suite = 'forky';
 const packages = [
   'ca-certificates',
   'containerd',
@@ -27,11 +25,6 @@ const packages = [
   'tar',
 ];
 
-/** Raise it when the way of building changes, so that old roots are not taken for new ones. */
-const recipe = 1;
-
-export type Say = (line: string) => void;
-
 /**
  * The folder of the ready root, built into the cache when it is not there (about 45 s and 600 MB). The variable
  * LPM_NODE_ROOT names a ready root instead. The root is shared by all nodes as an overlay's lower layer: nothing
@@ -47,110 +40,5 @@ export async function nodeRoot(say: Say): Promise<string> {
     }
     return given;
   }
-  const key = createHash('sha256')
-    .update(JSON.stringify([suite, packages, recipe, process.arch]))
-    .digest('hex')
-    .slice(0, 12);
-  const root = join(cacheDir, `node-root-${suite}-${key}`);
-  await once(root, say, () => build(root, say));
-  return root;
-}
-
-/**
- * Makes a file or folder of the cache unless it is there. Whoever else wants it meanwhile, in this process or another,
- * waits and finds it made.
- */
-export async function once(file: string, say: Say, make: () => Promise<void>): Promise<void> {
-  if (existsSync(file)) return;
-  mkdirSync(dirname(file), { recursive: true });
-  const release = await takeLock(`${file}.lock`, say);
-  try {
-    if (!existsSync(file)) await make();
-  } finally {
-    release();
-  }
-}
-
-async function build(root: string, say: Say): Promise<void> {
-  if (process.getuid?.() !== 0) throw new Error('Building the root of the nodes needs root.');
-  await ensureDebootstrap(say);
-  const partial = `${root}.partial-${process.pid}`;
-  try {
-    say(`building the nodes' root from Debian ${suite} packages (once, about a minute)`);
-    // debootstrap says a line for every package; every phase begins with one of these words.
-    let phase = '';
-    const result = await run(
-      'debootstrap',
-      ['--variant=minbase', `--include=${packages.join(',')}`, suite, partial, debianMirror()],
-      {
-        env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
-        onLine: (line) => {
-          const word = /^I: (Retrieving|Extracting|Unpacking|Configuring)/.exec(line)?.[1];
-          if (word && word !== phase) say(`  ${word.toLowerCase()} packages`);
-          phase = word ?? phase;
-        },
-      },
-    );
-    if (result.code !== 0) {
-      const reason = result.stdout
-        .split('\n')
-        .filter((line) => /^[EW]:/.test(line))
-        .slice(-3)
-        .join(' ');
-      throw new Error(
-        `debootstrap could not build the nodes' root (${reason || result.stderr.trim().slice(-300)}). ` +
-          `Is ${debianMirror()} reachable?`,
-      );
-    }
-    rmSync(join(partial, 'var/cache/apt'), { recursive: true, force: true });
-    rmSync(join(partial, 'var/lib/apt/lists'), { recursive: true, force: true });
-    renameSync(partial, root);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
-  for (const name of readdirSync(cacheDir)) {
-    const other = join(cacheDir, name);
-    // A root of an older recipe is only taken away when no node can be using it: that is for `rm -rf .cache`.
-    if (name.startsWith('node-root-') && name.includes('.partial-') && !isBeingBuilt(name)) {
-      rmSync(other, { recursive: true, force: true });
-    }
-  }
-}
-
-function isBeingBuilt(name: string): boolean {
-  return existsSync(`/proc/${name.split('.partial-')[1] ?? ''}`);
-}
-
-async function ensureDebootstrap(say: Say): Promise<void> {
-  if (!existsSync('/usr/sbin/debootstrap')) {
-    if (!existsSync('/usr/bin/apt-get')) {
-      throw new Error('debootstrap is missing, and there is no apt-get to install it: install debootstrap.');
-    }
-    say('installing debootstrap with apt-get');
-    await installPackages(['debootstrap']);
-  }
-  // Older releases do not know forky by name; all suites since 2000 share sid's script.
-  const scripts = '/usr/share/debootstrap/scripts';
-  if (!existsSync(`${scripts}/${suite}`)) symlinkSync('sid', `${scripts}/${suite}`);
-}
-
-/** Installs Debian packages on this machine, reading the package lists first only when that is needed. */
-export async function installPackages(names: readonly string[]): Promise<void> {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['install', '-q', '-y', '--no-install-recommends', ...names];
-  if ((await run('apt-get', install, { env })).code === 0) return;
-  await must('apt-get', ['update', '-q'], { env });
-  await must('apt-get', install, { env });
-}
-
-/** The mirror that this machine itself uses where it is Debian, else Debian's own. */
-function debianMirror(): string {
-  const files = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'];
-  for (const file of files.filter((name) => existsSync(name))) {
-    const uri = /^(?:URIs:|deb)\s+(?:\[[^\]]*\]\s+)?(https?:\/\/\S*\/debian)\/?(?:\s|$)/m.exec(
-      readFileSync(file, 'utf8'),
-    )?.[1];
-    if (uri) return uri;
-  }
-  return 'http://deb.debian.org/debian';
+  return debianRoot({ name: 'node-root', what: "the nodes' root", packages }, say);
 }
