@@ -22,6 +22,9 @@ export const checkSubdomain = (value: string, what: string): string =>
   check(SUBDOMAIN, value, what, 'a DNS-1123 subdomain');
 export const checkContainerId = (value: string, what: string): string =>
   check(CONTAINER_ID, value, what, 'a container ID');
+/** "IP:port" of an agent, as the controller knows it. */
+export const checkAddress = (value: string, what: string): string =>
+  check(/^(\[[0-9a-fA-F:]+\]|[0-9.]+):\d{1,5}$/, value, what, 'IP:port');
 
 export const isLabel = (value: string): boolean => LABEL.test(value);
 export const isUid = (value: string): boolean => UUID.test(value);

@@ -4,10 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import { Claim, Step, type RestoreRequest, type RestoreResult } from '../proto/gen/lpm/v1/agent.js';
+import { fetchArchives } from './archives/reading/fetch.js';
+import { checkSource, type CheckedSource } from './archives/reading/source.js';
 import { readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
-import { checkLabel, checkPod, checkSubdomain, checkUid, type CheckedPod } from './names.js';
+import { checkAddress, checkLabel, checkPod, checkSubdomain, checkUid, type CheckedPod } from './names.js';
 import { Operation, Steps } from './operation.js';
 import { readRestoreRecord, writeRestoreRecord, type RestoreRecord } from './restore-record.js';
 import { fetchArtifacts, fillVolumes, markReady, stageArtifacts } from './stage.js';
@@ -24,8 +26,11 @@ const POLL_MS = 10;
 interface CheckedRestore {
   restoreUid: string;
   pod: CheckedPod;
+  /** Empty for a restore from archives. */
   checkpointUid: string;
   source: Source | undefined;
+  /** One for each container; none for a migration. */
+  archives: CheckedSource[];
   containerNames: string[];
   hold: boolean;
 }
@@ -80,24 +85,42 @@ function check(request: RestoreRequest): CheckedRestore {
       hint: 'Migrate pods of one container.',
     });
   }
-  const checkpointUid = checkUid(request.checkpointUid, 'checkpoint UID');
-  if (request.sourceAddress && !/^(\[[0-9a-fA-F:]+\]|[0-9.]+):\d{1,5}$/.test(request.sourceAddress)) {
-    throw new LpmError('InvalidArgument', `source_address "${request.sourceAddress}" is not IP:port.`);
-  }
   return {
     restoreUid: checkUid(request.restoreUid, 'restore UID'),
     pod: checkPod(request.pod),
-    checkpointUid,
-    source: request.sourceAddress
-      ? {
-          checkpointUid,
-          address: request.sourceAddress,
-          nodeName: checkSubdomain(request.sourceNodeName, 'source node'),
-        }
-      : undefined,
+    ...(request.archives.length > 0 ? fromArchives(request, containerNames) : fromCheckpoint(request)),
     containerNames,
     hold: request.hold,
   };
+}
+
+type Origin = Pick<CheckedRestore, 'checkpointUid' | 'source' | 'archives'>;
+
+function fromCheckpoint(request: RestoreRequest): Origin {
+  const checkpointUid = checkUid(request.checkpointUid, 'checkpoint UID');
+  const source = request.sourceAddress
+    ? {
+        checkpointUid,
+        address: checkAddress(request.sourceAddress, 'source_address'),
+        nodeName: checkSubdomain(request.sourceNodeName, 'source node'),
+      }
+    : undefined;
+  return { checkpointUid, source, archives: [] };
+}
+
+function fromArchives(request: RestoreRequest, containerNames: readonly string[]): Origin {
+  if (request.checkpointUid || request.sourceAddress) {
+    throw new LpmError('InvalidArgument', 'The request names both a checkpoint of a node and archives.');
+  }
+  const archives = request.archives.map(checkSource);
+  const named = archives.map(({ container }) => container).sort();
+  if (named.join() !== [...containerNames].sort().join()) {
+    throw new LpmError(
+      'InvalidArgument',
+      `The request names archives of ${named.join(', ')} for the containers ${containerNames.join(', ')}.`,
+    );
+  }
+  return { checkpointUid: '', source: undefined, archives };
 }
 
 async function restore(
@@ -207,16 +230,26 @@ async function arrive(
   record: RestoreRecord,
 ): Promise<void> {
   operation.report(Step.STEP_TRANSFER);
+  const onBytes = throttled((bytes) => operation.report(Step.STEP_TRANSFER, '', bytes));
   const files = await steps.time(Step.STEP_TRANSFER, () =>
-    fetchArtifacts(
-      context,
-      request.source,
-      request.checkpointUid,
-      request.pod.uid,
-      tls.clientCredentials(),
-      throttled((bytes) => operation.report(Step.STEP_TRANSFER, '', bytes)),
-      operation.signal,
-    ),
+    request.archives.length > 0
+      ? fetchArchives(
+          context,
+          request.archives,
+          request.pod.uid,
+          () => tls.clientCredentials(),
+          onBytes,
+          operation.signal,
+        )
+      : fetchArtifacts(
+          context,
+          request.source,
+          request.checkpointUid,
+          request.pod.uid,
+          tls.clientCredentials(),
+          onBytes,
+          operation.signal,
+        ),
   );
   FAULT: await faultPoint('agent.restore.arrived');
   operation.report(Step.STEP_STAGE);
@@ -224,9 +257,13 @@ async function arrive(
     stageArtifacts(context, request.pod.uid, request.containerNames, files),
   );
   record.staged = true;
-  record.bytes = request.source ? files.reduce((sum, { size }) => sum + size, 0) : 0;
+  record.bytes = request.source ? files.reduce((sum, { size }) => sum + size, 0) : bytesOf(request.archives);
   writeRestoreRecord(context.state.pod(request.pod.uid), record);
 }
+
+/** What was read of archives, as they lie there. */
+const bytesOf = (archives: readonly CheckedSource[]): number =>
+  archives.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Progress for people needs no more than a few messages a second. */
 function throttled(report: (bytes: number) => void, everyMs = 200): (bytes: number) => void {

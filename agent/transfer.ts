@@ -117,6 +117,21 @@ export interface Source {
   nodeName: string;
 }
 
+/** A client of another node's agent, for what is much. The address is an IP; its certificate must name the node. */
+export function connectAgent(
+  credentials: ChannelCredentials,
+  address: string,
+  nodeName: string,
+): AgentServiceClient {
+  const name = agentDnsName(nodeName);
+  return new AgentServiceClient(address, credentials, {
+    'grpc.ssl_target_name_override': name,
+    'grpc.default_authority': name,
+    'grpc.max_receive_message_length': 4 * CHUNK_BYTES,
+    'grpc-node.flow_control_window': WINDOW_BYTES,
+  });
+}
+
 /**
  * Pulls all files of a checkpoint from another agent into `folder`/<container>/<path>.
  *
@@ -131,14 +146,7 @@ export async function pullArtifacts(
   onBytes: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<ReceivedFile[]> {
-  // The address is an IP; what the certificate must carry is the name of the node's agent.
-  const name = agentDnsName(source.nodeName);
-  const client = new AgentServiceClient(source.address, credentials, {
-    'grpc.ssl_target_name_override': name,
-    'grpc.default_authority': name,
-    'grpc.max_receive_message_length': 4 * CHUNK_BYTES,
-    'grpc-node.flow_control_window': WINDOW_BYTES,
-  });
+  const client = connectAgent(credentials, source.address, source.nodeName);
   const peer = `node ${source.nodeName}`;
   const receiver = new Receiver(folder, peer);
   const stream = client.pullArtifacts({ checkpointUid: source.checkpointUid });

@@ -121,9 +121,12 @@ class HashedSource {
 
   /** Reads what nobody has read yet, and tells what is wrong with the whole; undefined when nothing is. */
   async problem(sha256: Uint8Array, failure: unknown): Promise<string | undefined> {
-    const useless = failure instanceof LpmError && failure.reason !== 'ArtifactInvalid';
+    if (this.error) throw this.error as Error;
+    const other =
+      failure !== undefined && !(failure instanceof LpmError && failure.reason === 'ArtifactInvalid');
     try {
-      if (useless) return undefined;
+      // It was not the archive that was wrong.
+      if (other) return undefined;
       while (await this.next());
     } finally {
       await this.iterator.return?.();

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ANNOTATION, KUBELET_CHECKPOINTS } from '../../common/api/names.js';
+import {
+  Claim,
+  TcpMode,
+  type ArchiveSource,
+  type CheckpointResult,
+  type RestoreResult,
+} from '../../proto/gen/lpm/v1/agent.js';
+import { counterPod, runPod, type RunningPod, type TestPod } from '../cluster/cri.js';
+import { countProblem, countsIn } from '../support/counts.js';
+import { archiveParts, type Contents } from '../support/raw-archive.js';
+import { rawTar } from '../support/raw-tar.js';
+import { until } from '../support/until.js';
+import { agentLog, AgentError, startPair, type AgentNode, type Pair } from './pair.js';
+
+const skip = process.getuid?.() !== 0 && 'needs root: nodes with containerd, runc and CRIU';
+
+/** A pod that waits for its state, made for one restore. */
+interface Target extends RunningPod {
+  migration: string;
+  /** The start that waits; undefined is success. */
+  started: Promise<Error | undefined>;
+}
+
+test('a pod is brought back from an archive of it', { skip }, async (t) => {
+  let pair: Pair;
+  let a: AgentNode;
+  let b: AgentNode;
+  before(async () => {
+    pair = await startPair();
+    ({ a, b } = pair);
+  });
+  after(async () => pair?.stop());
+  t.afterEach(() => {
+    if (process.env.LPM_TEST_LOGS) console.error(agentLog(a.node), agentLog(b.node));
+  });
+
+  const ref = ({ namespace, name, uid }: RunningPod) => ({ namespace, name, uid });
+  const fileOf = (on: AgentNode, pod: RunningPod): string => on.node.path(`${pod.volumes.data}/counter.log`);
+  const counts = (on: AgentNode, pod: RunningPod): number[] =>
+    existsSync(fileOf(on, pod)) ? countsIn(readFileSync(fileOf(on, pod), 'utf8')) : [];
+  const counting = (on: AgentNode, pod: RunningPod): Promise<unknown> => {
+    const from = counts(on, pod).at(-1) ?? 0;
+    return until(`${pod.name} counts further`, () => (counts(on, pod).at(-1) ?? 0) >= from + 3);
+  };
+
+  /** A counter that was checkpointed while it ran on, and what was dumped of it. */
+  const checkpointed = async (
+    more: Partial<TestPod> = {},
+  ): Promise<{ pod: RunningPod; contents: Contents }> => {
+    const pod = await runPod(a.node, a.cri, {
+      ...counterPod,
+      name: `counter-${randomUUID().slice(0, 8)}`,
+      ...more,
+    });
+    await counting(a, pod);
+    const checkpointUid = randomUUID();
+    const taken = (await a.agent.checkpoint({
+      checkpointUid,
+      pod: ref(pod),
+      containers: [{ name: 'counter', containerId: pod.containerId }],
+      tcp: TcpMode.TCP_MODE_CLOSE,
+      thawAfter: true,
+      owner: undefined,
+      dumpTimeout: undefined,
+      archive: undefined,
+    })) as CheckpointResult;
+    const folder = a.node.path(taken.containers[0]!.path);
+    const contents = Object.fromEntries(
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && !entry.name.endsWith('.conf'))
+        .map((entry) => join(entry.parentPath, entry.name))
+        .map((file) => [relative(folder, file), readFileSync(file)]),
+    );
+    await counting(a, pod);
+    return { pod, contents };
+  };
+
+  /** Puts an archive where a kubelet's would lie, and answers how a restore asks for it. */
+  const place = (on: AgentNode, bytes: Buffer, more: Partial<ArchiveSource> = {}): ArchiveSource => {
+    const file = `checkpoint-counter_default-counter-2026-01-01T00:00:${10 + (placed++ % 50)}Z.tar`;
+    mkdirSync(on.node.path(KUBELET_CHECKPOINTS), { recursive: true, mode: 0o700 });
+    writeFileSync(on.node.path(`${KUBELET_CHECKPOINTS}/${file}`), bytes, { mode: 0o600 });
+    return {
+      containerName: 'counter',
+      uri: `file://${KUBELET_CHECKPOINTS}/${file}`,
+      sha256: createHash('sha256').update(bytes).digest(),
+      bytes: BigInt(bytes.length),
+      address: '',
+      nodeName: '',
+      ...more,
+    };
+  };
+  let placed = 0;
+
+  const startTarget = async (on: AgentNode, name: string, more: Partial<TestPod> = {}): Promise<Target> => {
+    const migration = randomUUID();
+    const pod = await runPod(
+      on.node,
+      on.cri,
+      { ...counterPod, name, handler: 'lpm', annotations: { [ANNOTATION.migration]: migration }, ...more },
+      { startContainer: false },
+    );
+    const started = pod.start().then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    await until(
+      'the handler waits',
+      async () => (await on.agent.call('getPodState', { podUid: pod.uid })).target?.containers[0]?.waiting,
+      { everyMs: 10 },
+    );
+    return { ...pod, migration, started };
+  };
+
+  const restore = (on: AgentNode, target: Target, ...archives: ArchiveSource[]): Promise<RestoreResult> =>
+    on.agent.restore({
+      restoreUid: target.migration,
+      pod: ref(target),
+      checkpointUid: '',
+      sourceAddress: '',
+      sourceNodeName: '',
+      containerNames: ['counter'],
+      hold: false,
+      archives,
+    }) as Promise<RestoreResult>;
+
+  const failsWith = async (work: Promise<unknown>, reason: string, says: RegExp): Promise<void> => {
+    const error = await work.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    assert.ok(error instanceof AgentError, String(error));
+    assert.equal(error.reason, reason, error.message);
+    assert.match(error.message, says);
+  };
+
+  /** Revokes a restore that was refused, and sees that nothing of it ever started. */
+  const nothingStarts = async (on: AgentNode, target: Target): Promise<void> => {
+    const revoked = await on.agent.call('revoke', { podUid: target.uid, restoreUid: target.migration });
+    assert.equal(revoked.claim, Claim.CLAIM_REVOKED);
+    assert.match(String(await target.started), /was taken back/);
+    assert.deepEqual(counts(on, target), [], 'nothing was counted');
+    await target.remove();
+  };
+
+  await t.test(
+    'deleted and brought back on another node, and once more as its twin: both count on',
+    async () => {
+      const { pod, contents } = await checkpointed();
+      const saved = countsIn(contents['container.log']!.toString()).at(-1)!;
+      await pod.remove();
+      const archive = place(b, rawTar(...archiveParts(contents)));
+      const twins: Target[] = [];
+      for (const name of ['one', 'two']) {
+        const target = await startTarget(b, `twin-${name}`);
+        const result = await restore(b, target, archive);
+        assert.equal(await target.started, undefined);
+        assert.equal(result.claim, Claim.CLAIM_COMMITTED);
+        assert.equal(result.bytesTransferred, archive.bytes);
+        await counting(b, target);
+        twins.push(target);
+      }
+      for (const target of twins) {
+        assert.equal(countProblem(counts(b, target)), undefined);
+        assert.ok(counts(b, target).at(-1)! > saved);
+        const log = countsIn(readFileSync(b.node.path(target.logPath), 'utf8'));
+        assert.equal(countProblem(log), undefined);
+        // Asking again after everything is over finds the same.
+        assert.equal((await restore(b, target, archive)).claim, Claim.CLAIM_COMMITTED);
+        await target.remove();
+      }
+      assert.ok(
+        statSync(b.node.path(archive.uri.slice('file://'.length))).isFile(),
+        'the archive is still there',
+      );
+    },
+  );
+
+  await t.test('altered, cut off or of another container it is refused, and nothing starts', async () => {
+    const { pod, contents } = await checkpointed();
+    await pod.remove();
+    const whole = rawTar(...archiveParts(contents));
+    const altered = Buffer.from(whole);
+    altered[Math.floor(whole.length / 2)]! ^= 1;
+    const announced = {
+      sha256: createHash('sha256').update(whole).digest(),
+      bytes: BigInt(whole.length),
+    };
+    const other = rawTar(...archiveParts(contents, 'other'));
+    for (const [archive, says] of [
+      [place(b, altered, announced), /has the SHA-256 /],
+      [place(b, whole.subarray(0, 10_000), announced), /is cut off: 10000 of/],
+      [place(b, other), /holds the container other, not counter/],
+    ] as const) {
+      const target = await startTarget(b, 'refused');
+      await failsWith(restore(b, target, archive), 'ArtifactInvalid', says);
+      assert.deepEqual(counts(b, target), []);
+      await nothingStarts(b, target);
+    }
+  });
+});
