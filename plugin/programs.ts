@@ -3,6 +3,7 @@ import { cancelCommand } from './cancel/command.js';
 import { checkpointCommand } from './checkpoint/command.js';
 import type { AnyCommand } from './command.js';
 import { completionCommand } from './completion/command.js';
+import { drainCommand } from './drain/command.js';
 import { listCommand } from './list/command.js';
 import { logsCommand } from './logs/command.js';
 import { migrateCommand } from './migrate/command.js';
@@ -18,6 +19,7 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     logsCommand,
     cancelCommand,
     resolveCommand,
+    drainCommand,
     completionCommand,
     versionCommand,
   ],

@@ -1,7 +1,4 @@
-import { API_VERSION } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
-import { ApiError } from '../../common/kube/api-error.js';
-import type { KubeClient } from '../../common/kube/client.js';
 import { awaitOutcome } from '../await-outcome.js';
 import { judgeMigration } from '../checks/judge.js';
 import { observe } from '../checks/observe.js';
@@ -10,10 +7,10 @@ import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
 import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
-import { nameFor } from '../object-name.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
 import { migrationDisplay } from '../progress/choose.js';
 import { flow } from '../terminal.js';
+import { createMigration } from './create.js';
 import { MIGRATION_RESOURCE, reportOutcome } from './outcome.js';
 
 export interface MigrateWish {
@@ -54,7 +51,7 @@ export async function migrate(
   if (invocation.detach.signal.aborted) return EXIT.detached;
   for (const note of notes) terminal.err(flow(terminal, `note: ${note}`));
 
-  const created = await create(client, namespace, wish);
+  const created = await createMigration(client, namespace, wish);
   const { name } = created.metadata;
   if (!wish.wait) {
     terminal.out(
@@ -84,29 +81,4 @@ export async function migrate(
     outcome,
     ...(wish.output ? { output: wish.output } : {}),
   });
-}
-
-async function create(client: KubeClient, namespace: string, wish: MigrateWish): Promise<PodMigration> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await client.podMigrations.create(
-        {
-          apiVersion: API_VERSION,
-          kind: 'PodMigration',
-          metadata: { name: nameFor(wish.pod), namespace },
-          spec: {
-            podName: wish.pod,
-            ...(wish.to === undefined ? {} : { targetNode: wish.to }),
-            ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
-            ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
-            timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
-          },
-        },
-        namespace,
-      );
-    } catch (error) {
-      // Five random letters may meet a namesake.
-      if (!(error instanceof ApiError && error.isAlreadyExists && attempt < 3)) throw error;
-    }
-  }
 }

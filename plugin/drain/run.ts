@@ -1,0 +1,257 @@
+/** `kubectl migrate drain`: cordon, move what can be moved, say what cannot, evict the rest if that is wished. */
+import type { PodMigration } from '../../common/api/schema.js';
+import { messageOf } from '../../common/errors.js';
+import type { KubeClient } from '../../common/kube/client.js';
+import type { Node, Pod } from '../../common/kube/types.js';
+import { awaitOutcome } from '../await-outcome.js';
+import { requireInstalled } from '../checks/installed.js';
+import { CliError } from '../cli-error.js';
+import { EXIT, type ExitCode } from '../exit-code.js';
+import type { KubeFlags } from '../flags.js';
+import { IDLE } from '../idle.js';
+import type { Invocation } from '../invocation.js';
+import { createMigration } from '../migrate/create.js';
+import type { Display } from '../progress/display.js';
+import { manyDisplay, type Ending, type ManyDisplay } from '../progress/many.js';
+import { migrationView } from '../progress/migration.js';
+import { sentence } from '../progress/summary.js';
+import type { Terminal } from '../terminal.js';
+import { either, near } from '../text/suggest.js';
+import { evict } from './evict.js';
+import { planFor, type Plan, type Result } from './plan.js';
+import { resultTable, summaryLine } from './report.js';
+
+export interface DrainWish {
+  node: string;
+  to?: string;
+  selector?: string;
+  namespace?: string;
+  parallel: number;
+  evictRest: boolean;
+  dryRun: boolean;
+  /** Milliseconds for one migration. */
+  timeoutMs: number;
+  output?: 'json';
+  plain: boolean;
+}
+
+/** After the time in which a migration must be done the controller rolls it back; so much longer we wait to see it. */
+const ROLLBACK_MS = 10_000;
+
+export async function drain(invocation: Invocation, flags: KubeFlags, wish: DrainWish): Promise<ExitCode> {
+  const terminal = invocation.terminal(wish);
+  const { client } = await invocation.connect(flags);
+  await requireInstalled(client);
+  const node = await findNode(client, wish.node);
+  if (wish.to !== undefined) await findNode(client, wish.to);
+  await cordon(client, node, wish, terminal);
+
+  const planned = await planAll(client, wish);
+  if (wish.dryRun) {
+    const results = planned.map(({ pod, plan }) => expected(pod, plan));
+    return report(terminal, wish, results, 0);
+  }
+  const display = await manyDisplay(terminal, { title: `Draining ${wish.node}`, total: planned.length });
+  const results: Result[] = [];
+  try {
+    await inParallel(planned, wish.parallel, async ({ pod, plan }) => {
+      if (invocation.detach.signal.aborted) {
+        results.push(unfinished(pod, 'Not begun when this was left.'));
+        return;
+      }
+      results.push(await settle(client, pod, plan, wish, invocation, display));
+    });
+  } finally {
+    await display.close();
+  }
+  const detached = invocation.detach.signal.aborted;
+  const code = report(terminal, wish, results, planned.length);
+  if (detached) {
+    terminal.err('Detached; what was begun goes on in the cluster.');
+    terminal.err(`Go on with: ${invocation.again(`${invocation.program} drain ${wish.node}`)}`);
+    return EXIT.detached;
+  }
+  return code;
+}
+
+async function findNode(client: KubeClient, name: string): Promise<Node> {
+  const node = await client.nodes.find(name);
+  if (node) return node;
+  const names = (await client.nodes.list()).items.map(({ metadata }) => metadata.name);
+  const similar = near(name, names);
+  throw new CliError(`There is no node "${name}" in this cluster.`, [
+    similar.length > 0
+      ? `Did you mean ${either(similar)}?`
+      : `The nodes are: ${names.slice(0, 8).join(', ')}`,
+  ]);
+}
+
+async function cordon(client: KubeClient, node: Node, wish: DrainWish, terminal: Terminal): Promise<void> {
+  if (node.spec?.unschedulable) {
+    terminal.err(`node/${wish.node} already cordoned`);
+    return;
+  }
+  if (!wish.dryRun) {
+    await client.nodes.patch(wish.node, undefined, { spec: { unschedulable: true } }, { type: 'strategic' });
+  }
+  terminal.err(`node/${wish.node} cordoned${wish.dryRun ? ' (dry run)' : ''}`);
+}
+
+interface Planned {
+  pod: Pod;
+  plan: Plan;
+}
+
+async function planAll(client: KubeClient, wish: DrainWish): Promise<Planned[]> {
+  const where = wish.namespace === undefined ? {} : { namespace: wish.namespace };
+  const [pods, migrations] = await Promise.all([
+    client.pods.list({
+      ...where,
+      fieldSelector: `spec.nodeName=${wish.node}`,
+      ...(wish.selector === undefined ? {} : { labelSelector: wish.selector }),
+    }),
+    client.podMigrations.list(where),
+  ]);
+  const place = ({ metadata }: Pod) => `${metadata.namespace}/${metadata.name}`;
+  return pods.items
+    .sort((a, b) => place(a).localeCompare(place(b)))
+    .map((pod) => ({ pod, plan: planFor(pod, migrations.items) }));
+}
+
+/** Moves one pod, or finds out why not, and evicts it if that is wished. */
+async function settle(
+  client: KubeClient,
+  pod: Pod,
+  plan: Plan,
+  wish: DrainWish,
+  invocation: Invocation,
+  display: ManyDisplay,
+): Promise<Result> {
+  const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
+  let result: Result;
+  if (plan.do === 'leave') result = left(pod, plan.why, plan.blocks);
+  else {
+    display.say(key, plan.do === 'follow' ? `already under way (${plan.migration})` : 'beginning');
+    try {
+      result = await move(client, pod, plan, wish, invocation, display);
+    } catch (error) {
+      result = { ...left(pod, sentence(messageOf(error)), true), outcome: 'Failed' };
+    }
+  }
+  const movable = result.outcome === 'Left' || result.outcome === 'Failed';
+  if (wish.evictRest && movable && result.blocks && !invocation.detach.signal.aborted) {
+    result = await evict(client, pod, result, wish.timeoutMs, invocation.detach.signal, (text) =>
+      display.say(key, text),
+    );
+  }
+  const how = { Moved: 'done', Evicted: 'done', Failed: 'failed' } as Record<string, Ending>;
+  display.end(key, how[result.outcome] ?? 'left', result.why || `on ${result.node ?? '?'}`);
+  return result;
+}
+
+async function move(
+  client: KubeClient,
+  pod: Pod,
+  plan: Plan & { do: 'migrate' | 'follow' },
+  wish: DrainWish,
+  invocation: Invocation,
+  display: ManyDisplay,
+): Promise<Result> {
+  const { name, namespace = 'default' } = pod.metadata;
+  const migration =
+    plan.do === 'follow'
+      ? plan.migration
+      : (
+          await createMigration(client, namespace, {
+            pod: name,
+            ...(wish.to === undefined ? {} : { to: wish.to }),
+            timeoutMs: wish.timeoutMs,
+          })
+        ).metadata.name;
+  const outcome = await awaitOutcome<PodMigration>({
+    resource: client.podMigrations,
+    name: migration,
+    namespace,
+    display: rowOf(`${namespace}/${name}`, display),
+    timeoutMs: wish.timeoutMs + ROLLBACK_MS,
+    detach: invocation.detach.signal,
+    idle: IDLE,
+  });
+  const status = outcome.object?.status ?? {};
+  const look = invocation.again(`${invocation.program} status ${migration} -n ${namespace}`);
+  switch (outcome.how) {
+    case 'succeeded':
+      return {
+        namespace,
+        pod: name,
+        outcome: 'Moved',
+        why: '',
+        blocks: false,
+        ...(status.targetNode === undefined ? {} : { node: status.targetNode }),
+        ...(status.downtimeMilliseconds === undefined ? {} : { downtimeMs: status.downtimeMilliseconds }),
+      };
+    case 'failed': {
+      const why = sentence(status.message?.split('\n')[0] ?? 'The controller gives no reason.');
+      // Refused before anything was frozen: it never was a candidate.
+      const refused = status.frozenAt === undefined;
+      return { ...left(pod, why, true), outcome: refused ? 'Left' : 'Failed' };
+    }
+    case 'deleted':
+      return { ...left(pod, `Its migration ${migration} was deleted.`, true), outcome: 'Failed' };
+    case 'timedOut':
+    case 'detached':
+      return unfinished(pod, `Still ${status.phase ?? 'not taken up'}; look with: ${look}`);
+  }
+}
+
+/** A migration's progress as one line among several. */
+function rowOf(key: string, display: ManyDisplay): Display<PodMigration> {
+  return {
+    update(migration) {
+      const { rows, stuck } = migrationView(migration, Date.now());
+      const active = rows.find(({ state }) => state === 'active');
+      if (active) display.say(key, stuck[0] ?? active.label.toLowerCase());
+    },
+    note: (text) => display.note(text),
+    end: () => Promise.resolve(),
+  };
+}
+
+function left({ metadata }: Pod, why: string, blocks: boolean): Result {
+  return { namespace: metadata.namespace ?? 'default', pod: metadata.name, outcome: 'Left', why, blocks };
+}
+
+function unfinished(pod: Pod, why: string): Result {
+  return { ...left(pod, why, true), outcome: 'Unfinished' };
+}
+
+/** What a dry run says. */
+function expected(pod: Pod, plan: Plan): Result {
+  if (plan.do === 'leave') return left(pod, plan.why, plan.blocks);
+  if (plan.do === 'follow') return unfinished(pod, `Is being moved by ${plan.migration}.`);
+  return { ...left(pod, 'If the controller finds nothing against it.', true), outcome: 'Movable' };
+}
+
+function report(terminal: Terminal, wish: DrainWish, results: Result[], total: number): ExitCode {
+  const place = ({ namespace, pod }: Result) => `${namespace}/${pod}`;
+  results.sort((a, b) => place(a).localeCompare(place(b)));
+  if (wish.output === 'json') terminal.out(JSON.stringify({ node: wish.node, pods: results }, undefined, 4));
+  else if (results.length === 0) terminal.err(`There are no pods on ${wish.node} that this is about.`);
+  else terminal.out(resultTable(results, process.stdout.columns).join('\n'));
+  if (wish.dryRun) return EXIT.done;
+  const blocking = results.filter(({ blocks }) => blocks);
+  if (total > 0) terminal.err(summaryLine(wish.node, results));
+  return blocking.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) await work(items[next++]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+}

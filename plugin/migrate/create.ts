@@ -1,0 +1,44 @@
+import { API_VERSION } from '../../common/api/names.js';
+import type { PodMigration } from '../../common/api/schema.js';
+import { ApiError } from '../../common/kube/api-error.js';
+import type { KubeClient } from '../../common/kube/client.js';
+import { nameFor } from '../object-name.js';
+
+export interface MigrationWish {
+  pod: string;
+  to?: string;
+  /** Name of the restored pod. */
+  name?: string;
+  tcp?: 'Close' | 'Refuse';
+  timeoutMs: number;
+}
+
+/** Creates the PodMigration under a name of its own. */
+export async function createMigration(
+  client: KubeClient,
+  namespace: string,
+  wish: MigrationWish,
+): Promise<PodMigration> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await client.podMigrations.create(
+        {
+          apiVersion: API_VERSION,
+          kind: 'PodMigration',
+          metadata: { name: nameFor(wish.pod), namespace },
+          spec: {
+            podName: wish.pod,
+            ...(wish.to === undefined ? {} : { targetNode: wish.to }),
+            ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
+            ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
+            timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
+          },
+        },
+        namespace,
+      );
+    } catch (error) {
+      // Five random letters may meet a namesake.
+      if (!(error instanceof ApiError && error.isAlreadyExists && attempt < 3)) throw error;
+    }
+  }
+}
