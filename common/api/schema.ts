@@ -122,7 +122,11 @@ export const PodMigrationStatus = Type.Object(
     ),
     restoredPodName: optional(text('Name of the pod on the target.')),
     restoredPodUID: optional(text('UID of the pod on the target.')),
-    podCheckpointName: optional(text('Name of the PodCheckpoint that was made for this migration.')),
+    podCheckpointName: optional(
+      text(
+        'Name of the PodCheckpoint that was made for this migration, or of the checkpoint that it brings back.',
+      ),
+    ),
     podCheckpointUID: optional(
       text('Its UID, which names the checkpoint on the nodes. Recorded before anything is frozen.'),
     ),

@@ -14,9 +14,11 @@ import { REASON } from '../status/reasons.js';
 import type { MigrationContext } from './context.js';
 import { differences } from './difference.js';
 import { recordedFailure } from './draft.js';
+import { archivesFor, podToMake } from './from-checkpoint/archives.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 import type { OperationName } from './observed.js';
 import { sourceRef, targetRef } from './pod-ref.js';
-import { isTargetOf, targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
+import { isTargetOf, targetPod, type TargetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 
 interface Act {
   parts: Parts;
@@ -77,11 +79,10 @@ const WORK: Record<OperationName, (act: Act) => Promise<unknown>> = {
 async function createTarget({ parts, context, plan }: Act): Promise<unknown> {
   const { migration } = context;
   const { namespace } = migration.metadata;
-  const source = await parts.client.pods.find(migration.spec.podName, namespace);
-  if (!source || source.metadata.uid !== migration.status?.sourcePodUID || !plan) {
-    throw new LpmError('SourceChanged', `Pod ${migration.spec.podName} was deleted during the migration.`);
-  }
-  const asked = targetPod(source, migration, plan);
+  if (!plan) throw new LpmError('Internal', 'It is not said what pod is to be made.');
+  const asked = await (isRestore(migration)
+    ? podToMake(parts, migration, plan)
+    : podLikeSource(parts, migration, plan));
   let created: Pod;
   try {
     created = await parts.client.pods.create(asked.pod, namespace);
@@ -94,6 +95,14 @@ async function createTarget({ parts, context, plan }: Act): Promise<unknown> {
     changes: asked.changes,
     differences: differences(asked.pod, created),
   };
+}
+
+async function podLikeSource(parts: Parts, migration: PodMigration, plan: TargetPodPlan): Promise<TargetPod> {
+  const { podName } = migration.spec;
+  const source = await parts.client.pods.find(podName, migration.metadata.namespace);
+  if (source?.metadata.uid !== migration.status?.sourcePodUID || !source)
+    throw new LpmError('SourceChanged', `Pod ${podName} was deleted during the migration.`);
+  return targetPod(source, migration, plan);
 }
 
 /** The target pod that was created before (the answer was lost, or the controller restarted); throws if it is not ours. */
@@ -173,23 +182,33 @@ async function recordCheckpoint({ parts, context }: Act): Promise<void> {
   });
 }
 
-function restore({ parts, context, onProgress }: Act): Promise<unknown> {
+async function restore({ parts, context, onProgress }: Act): Promise<unknown> {
   const { migration } = context;
-  const { sourceNode, targetNode, sourceContainers = [] } = migration.status!;
-  const elsewhere = sourceNode !== targetNode;
+  const { sourceContainers = [] } = migration.status!;
+  const from = isRestore(migration)
+    ? { sourceAddress: '', sourceNodeName: '', ...(await archivesFor(parts, migration)) }
+    : artifactsFor(parts, context);
   return targetAgent(parts, context).restore(
     {
       restoreUid: migration.metadata.uid!,
       pod: targetRef(migration),
-      checkpointUid: knownCheckpoint(context),
-      sourceAddress: elsewhere ? sourceAgent(parts, context).address : '',
-      sourceNodeName: elsewhere ? sourceNode! : '',
       containerNames: sourceContainers.map(({ name }) => name),
       hold: false,
-      archives: [],
+      ...from,
     },
     onProgress,
   );
+}
+
+function artifactsFor(parts: Parts, context: MigrationContext) {
+  const { sourceNode, targetNode } = context.migration.status!;
+  const elsewhere = sourceNode !== targetNode;
+  return {
+    checkpointUid: knownCheckpoint(context),
+    sourceAddress: elsewhere ? sourceAgent(parts, context).address : '',
+    sourceNodeName: elsewhere ? sourceNode! : '',
+    archives: [],
+  };
 }
 
 async function revoke({ parts, context }: Act): Promise<unknown> {

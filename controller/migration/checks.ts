@@ -1,6 +1,7 @@
 /** Whether a migration is accepted: everything is said before anything is frozen or made. Pure. */
 import type { PodMigration } from '../../common/api/schema.js';
 import { findCondition } from '../status/conditions.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 import { refusal, type Findings, type MigrationFacts, type NodeFacts, type Refusal } from './facts.js';
 import { similarNames } from './names.js';
 import {
@@ -106,16 +107,20 @@ function targetFindings(facts: MigrationFacts, target: NodeFacts, named: boolean
   return { refusals, warnings: named ? placement.warnings : [] };
 }
 
-function noCandidate(judged: { target: NodeFacts; findings: Findings }[]): Refusal {
+export function noCandidate(
+  judged: { target: NodeFacts; findings: Findings }[],
+  words = {
+    none: 'There is no node but the one that the pod runs on.',
+    all: 'No other node can take the pod.',
+  },
+): Refusal {
   const why = judged
     .slice(0, 5)
     .map(({ target, findings }) => `${target.name}: ${findings.refusals[0]?.message ?? 'unknown'}`)
     .join(' ');
   return refusal(
     'Unschedulable',
-    judged.length === 0
-      ? 'There is no node but the one that the pod runs on.'
-      : `No other node can take the pod. ${why}`,
+    judged.length === 0 ? words.none : `${words.all} ${why}`,
     'Name a node with spec.targetNode to see everything that speaks against it.',
   );
 }
@@ -151,8 +156,13 @@ function busyRefusal({
   return checkpoint ? busy(`checkpoint ${checkpoint} is being taken of it`) : undefined;
 }
 
+/** One that brings a checkpoint back leaves the pod alone of which it was taken. */
 function isOfSamePod(other: PodMigration, migration: PodMigration): boolean {
-  return other.metadata.uid !== migration.metadata.uid && other.spec.podName === migration.spec.podName;
+  return (
+    other.metadata.uid !== migration.metadata.uid &&
+    other.spec.podName === migration.spec.podName &&
+    !isRestore(other)
+  );
 }
 
 function goesFirst(a: PodMigration, b: PodMigration): boolean {
@@ -162,6 +172,6 @@ function goesFirst(a: PodMigration, b: PodMigration): boolean {
   return order(a) < order(b);
 }
 
-function distinct(refusals: Refusal[]): Refusal[] {
+export function distinct(refusals: Refusal[]): Refusal[] {
   return [...new Map(refusals.map((one) => [one.message, one])).values()];
 }

@@ -1,7 +1,7 @@
 /** Collects what checks.ts judges: from the API server and from the agents of the nodes in question. Changes nothing. */
 import type { ContainerCheckpoint, PodCheckpoint, PodMigration } from '../../common/api/schema.js';
 import { pause } from '../../common/kube/backoff.js';
-import type { Pod } from '../../common/kube/types.js';
+import type { Node, Pod } from '../../common/kube/types.js';
 import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
 import { toFailure } from '../agents/failure.js';
 import type { Parts } from '../parts.js';
@@ -24,10 +24,7 @@ export async function collectFacts(parts: Parts, migration: PodMigration): Promi
   const nodes = caches.nodes.list();
   const targetNames = targetNode
     ? [targetNode]
-    : nodes
-        .filter((node) => node.metadata.name !== sourceName && isReady(node) && !node.spec?.unschedulable)
-        .map((node) => node.metadata.name)
-        .slice(0, MAX_CANDIDATES);
+    : schedulable(nodes.filter((node) => node.metadata.name !== sourceName));
 
   // A pod that does not run and a node that does not exist are told without asking anybody.
   const worthAsking = pod !== undefined && (!targetNode || caches.nodes.get(targetNode) !== undefined);
@@ -57,6 +54,14 @@ export async function collectFacts(parts: Parts, migration: PodMigration): Promi
   };
 }
 
+/** Names of the nodes that are asked when none is asked for. */
+export function schedulable(nodes: readonly Node[]): string[] {
+  return nodes
+    .filter((node) => isReady(node) && !node.spec?.unschedulable)
+    .map((node) => node.metadata.name)
+    .slice(0, MAX_CANDIDATES);
+}
+
 /** Names of the users' own checkpoints that are being taken of this pod. */
 async function runningCheckpoints({ client }: Parts, namespace: string, podName: string): Promise<string[]> {
   const lists = await Promise.all([
@@ -72,7 +77,7 @@ async function runningCheckpoints({ client }: Parts, namespace: string, podName:
     .map(({ metadata }) => metadata.name);
 }
 
-async function nodeFacts(parts: Parts, name: string, ask: boolean): Promise<NodeFacts> {
+export async function nodeFacts(parts: Parts, name: string, ask: boolean): Promise<NodeFacts> {
   const node = parts.caches.nodes.get(name);
   // Of a node that is not Ready nothing is expected; what its agent says would not help.
   if (!node || !ask || !isReady(node)) return { name, node };

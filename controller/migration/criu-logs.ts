@@ -12,6 +12,7 @@ import { toFailure } from '../agents/failure.js';
 import { isOwnedBy } from '../checkpoint/objects.js';
 import type { Parts } from '../parts.js';
 import { findCondition } from '../status/conditions.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 
 /** Of each log, from its end. After a success they are seldom read. */
 const FAILED_BYTES = 256 * 1024;
@@ -28,8 +29,12 @@ export interface NodeLogs {
 }
 
 /** True when something of this migration has been dumped or restored: else there are no logs of CRIU. */
-export function hasCriuLogs({ metadata, status }: PodMigration): boolean {
-  return !metadata.deletionTimestamp && findCondition(status?.conditions, 'Checkpointed') !== undefined;
+export function hasCriuLogs(migration: PodMigration): boolean {
+  const { metadata, status } = migration;
+  if (metadata.deletionTimestamp) return false;
+  return isRestore(migration)
+    ? (status?.phaseTransitions?.some(({ phase }) => phase === 'MigrationInProgress') ?? false)
+    : findCondition(status?.conditions, 'Checkpointed') !== undefined;
 }
 
 /** Asks both agents and writes the ConfigMap. Never throws. */
@@ -41,7 +46,7 @@ export async function storeCriuLogs(
   const { name, namespace } = migration.metadata;
   try {
     const found = await Promise.all([
-      sourceLogs(parts, migration, checkpointUid),
+      ...(isRestore(migration) ? [] : [sourceLogs(parts, migration, checkpointUid)]),
       targetLogs(parts, migration),
     ]);
     const data = logData(found);

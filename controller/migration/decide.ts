@@ -13,6 +13,8 @@ import {
   migrationInProgress,
   restoreInProgress,
 } from './frozen.js';
+import { bringBack } from './from-checkpoint/decide.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 import type { Decision, Observed } from './observed.js';
 import { pending } from './pending.js';
 import { rollingBack } from './rolling-back.js';
@@ -22,6 +24,7 @@ export function decide(observed: Observed): Decision {
   const { status } = observed.migration;
   const phase: MigrationPhase = status?.phase ?? 'Pending';
   if (isFinal(observed.migration)) draft.finalizer = 'remove';
+  else if (isRestore(observed.migration)) bringBack(draft);
   else if (isTrue(status?.conditions, 'Committed')) forward(draft);
   else if (isTrue(status?.conditions, 'RollingBack')) rollingBack(draft);
   else inPhase(draft, phase);

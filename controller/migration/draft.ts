@@ -16,6 +16,7 @@ import type {
   PodMigrationStatus,
 } from './observed.js';
 import type { TargetPodPlan } from '../../common/pods/target-pod.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 
 /** After so many failures of something that must succeed, the migration says that it is stuck; it keeps trying. */
 export const STUCK_AFTER_ATTEMPTS = 3;
@@ -34,6 +35,11 @@ export const STEP_NAMES: Record<Step, string> = {
   [Step.STEP_ARCHIVE]: 'Archive',
   [Step.UNRECOGNIZED]: 'Working',
 };
+
+/** What a migration goes through that brings back a saved checkpoint. */
+const RESTORE_PHASES: readonly MigrationPhase[] = MIGRATION_PHASES.filter(
+  (phase) => !phase.startsWith('Checkpoint'),
+);
 
 export class Draft {
   status: PodMigrationStatus;
@@ -65,12 +71,16 @@ export class Draft {
     this.status = status;
   }
 
-  /** Enters a phase, and on the way those that come before it: none of the guide's phases is left out. */
+  /**
+   * Enters a phase, and on the way those that come before it: none of the guide's phases is left out, but for the two about
+   * the checkpoint where it was taken before.
+   */
   phase(phase: MigrationPhase): void {
-    const from = MIGRATION_PHASES.indexOf(this.status.phase ?? 'Pending');
-    const to = MIGRATION_PHASES.indexOf(phase);
+    const phases = isRestore(this.observed.migration) ? RESTORE_PHASES : MIGRATION_PHASES;
+    const from = phases.indexOf(this.status.phase ?? 'Pending');
+    const to = phases.indexOf(phase);
     if (this.status.phase === undefined) this.status = withPhase(this.status, 'Pending', this.now);
-    const passed = phase === 'Failed' ? [phase] : MIGRATION_PHASES.slice(from + 1, to + 1);
+    const passed = phase === 'Failed' ? [phase] : phases.slice(from + 1, to + 1);
     for (const next of passed) this.status = withPhase(this.status, next, this.now);
   }
 

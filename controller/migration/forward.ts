@@ -28,7 +28,7 @@ export function forward(draft: Draft): void {
 }
 
 /** It is too late: whoever cancels now is told so, and why. */
-function refuseCancel(draft: Draft): void {
+export function refuseCancel(draft: Draft): void {
   const { metadata, spec } = draft.observed.migration;
   if (!spec.cancel || findCondition(draft.status.conditions, 'Canceled')) return;
   const message = `Migration ${metadata.name} cannot be canceled any more: the restored processes of pod ${draft.status.restoredPodName} execute on node ${draft.status.targetNode}.`;
@@ -120,7 +120,7 @@ function artifactsDiscarded(draft: Draft): boolean {
   return !done.includes(false);
 }
 
-function restoredRuns(draft: Draft): boolean {
+export function restoredRuns(draft: Draft): boolean {
   const { observed, status, now } = draft;
   const pod = observed.target.pod;
   if (!pod || pod.metadata.deletionTimestamp || pod.status?.phase === 'Running') return true;

@@ -8,6 +8,7 @@ import { failureOf, type Failure } from '../agents/failure.js';
 import { findCondition, isoTime } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import { STEP_NAMES, type Draft } from './draft.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 import { interruption } from './interruption.js';
 import type { Operation } from './observed.js';
 import { handlersWaiting, hasExecuted } from './target-state.js';
@@ -174,11 +175,13 @@ export function commit(draft: Draft, result?: RestoreResult): void {
       steps: [...(status.steps ?? []), ...stepDurations(result.steps)],
     });
   }
-  draft.set({
-    message: `Pod ${status.restoredPodName} runs on node ${status.targetNode}; the source is being ended.`,
-  });
+  const runs = `Pod ${status.restoredPodName} runs on node ${status.targetNode}`;
   draft.condition('Committed', 'True', REASON.Committed, 'The restored processes execute.');
-  draft.condition('SourceEnded', 'False', REASON.EndingSource, 'The source is frozen and being ended.');
+  if (isRestore(draft.observed.migration)) draft.set({ message: `${runs}.` });
+  else {
+    draft.set({ message: `${runs}; the source is being ended.` });
+    draft.condition('SourceEnded', 'False', REASON.EndingSource, 'The source is frozen and being ended.');
+  }
   draft.event('migration', 'Normal', 'Committed', `Restored on node ${status.targetNode}.`);
   draft.again();
 }

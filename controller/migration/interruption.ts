@@ -1,13 +1,18 @@
 /** What ends a migration from outside before its commit. */
 import { failureOf, type Failure } from '../agents/failure.js';
 import { findCondition, isTrue } from '../status/conditions.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
 import type { Observed } from './observed.js';
 import { containerId } from './pod-checks.js';
 import { podPatienceSeconds } from './probe-patience.js';
 
 /** Why the migration must be rolled back although none of its own steps has failed; undefined: go on. */
 export function interruption(observed: Observed): Failure | undefined {
-  return givenUp(observed) ?? sourceGone(observed) ?? frozenTooLong(observed) ?? targetGone(observed);
+  // Where a saved checkpoint is brought back, nothing waits frozen, and the pod that it was taken of may be gone.
+  const source = isRestore(observed.migration)
+    ? undefined
+    : (sourceGone(observed) ?? frozenTooLong(observed));
+  return givenUp(observed) ?? source ?? targetGone(observed);
 }
 
 function givenUp({ migration, now }: Observed): Failure | undefined {

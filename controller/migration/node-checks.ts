@@ -99,10 +99,16 @@ export function placementFindings(pod: Pod, target: NodeFacts): Findings {
   return { refusals, warnings };
 }
 
+/** What of a node its processes depend on. */
+export type Abilities = Pick<
+  GetNodeInfoResponse,
+  'architecture' | 'runtimeName' | 'ociRuntime' | 'cgroupVersion' | 'cpuModel' | 'cpuFlags'
+>;
+
 /** Whether what runs on the source can run on the target. */
 export function pairFindings(
-  source: { name: string; info: GetNodeInfoResponse },
-  target: { name: string; info: GetNodeInfoResponse },
+  source: { name: string; info: Abilities },
+  target: { name: string; info: Abilities },
 ): Refusal[] {
   if (source.name === target.name) return [];
   const differ = (what: string, here: string, there: string, hint = 'Choose another node.') =>

@@ -3,11 +3,14 @@ import type { Pod } from '../../common/kube/types.js';
 import { toFailure } from '../agents/failure.js';
 import type { Parts } from '../parts.js';
 import { findCondition, isTrue } from '../status/conditions.js';
+import { REASON } from '../status/reasons.js';
 import { answer, collectFacts } from './collect-facts.js';
 import type { MigrationContext } from './context.js';
 import { isFinal } from './decide.js';
 import { changedContainer } from './interruption.js';
-import type { Observed } from './observed.js';
+import { collectSaved } from './from-checkpoint/collect.js';
+import { isRestore } from './from-checkpoint/is-restore.js';
+import type { Observed, PodMigrationStatus } from './observed.js';
 import { isTargetOf } from '../../common/pods/target-pod.js';
 
 /** After so long without a waiting handler the target pod's events are read for the reason. */
@@ -28,8 +31,9 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   if (isFinal(migration)) return observed;
 
   const accepted = isTrue(status.conditions, 'Accepted');
+  const restore = isRestore(migration);
   const [sourcePod, targetPod] = await Promise.all([
-    accepted ? findSource(parts, context) : undefined,
+    accepted && !restore ? findSource(parts, context) : undefined,
     accepted ? findTarget(parts, context) : undefined,
   ]);
   observed.source.pod = sourcePod;
@@ -39,7 +43,11 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   const targetNode = status.targetNode ?? targetPod?.spec?.nodeName;
   const targetUid = status.restoredPodUID ?? targetPod?.metadata.uid;
   await Promise.all([
-    asks.facts && collectFacts(parts, migration).then((facts) => (observed.facts = facts)),
+    asks.facts && !restore && collectFacts(parts, migration).then((facts) => (observed.facts = facts)),
+    asks.facts &&
+      restore &&
+      (targetPod || !waitsForPod(status)) &&
+      collectSaved(parts, migration).then((saved) => (observed.saved = saved)),
     asks.source &&
       status.sourceNode &&
       answer(async () => {
@@ -68,6 +76,11 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   return observed;
 }
 
+/** Nothing is worth asking before somebody has made the pod of an imported checkpoint. */
+function waitsForPod({ conditions }: PodMigrationStatus): boolean {
+  return findCondition(conditions, 'TargetPrepared')?.reason === REASON.WaitingForPod;
+}
+
 /** Which questions the state calls for. */
 export function whatToAsk({ migration, operations, now, checkpointUid, source }: Observed) {
   const { status = {} } = migration;
@@ -89,7 +102,8 @@ export function whatToAsk({ migration, operations, now, checkpointUid, source }:
       (committed && operations.restore.state !== 'done'),
     warning:
       before && created && !mayBeFrozen && now - Date.parse(status.startTime ?? '') > READ_EVENTS_AFTER_MS,
-    checkpointUid: accepted && status.phase !== 'Pending' && checkpointUid === undefined,
+    checkpointUid:
+      !isRestore(migration) && accepted && status.phase !== 'Pending' && checkpointUid === undefined,
   };
 }
 

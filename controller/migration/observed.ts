@@ -12,6 +12,7 @@ import type {
 import type { ClockOffset } from '../agents/clock.js';
 import type { Failure } from '../agents/failure.js';
 import type { Answer, MigrationFacts } from './facts.js';
+import type { SavedFacts } from './from-checkpoint/facts.js';
 import type { TargetPodPlan } from '../../common/pods/target-pod.js';
 
 export type PodMigrationStatus = NonNullable<PodMigration['status']>;
@@ -80,6 +81,8 @@ export interface Observed {
   operations: Operations;
   /** Collected while there is no target pod yet. */
   facts?: MigrationFacts;
+  /** The same for a migration that brings back a saved checkpoint. */
+  saved?: SavedFacts;
 }
 
 export interface EventSpec {

@@ -24,28 +24,29 @@ export function pending(draft: Draft): void {
 function judge(draft: Draft): void {
   const { migration, facts } = draft.observed;
   draft.phase('Pending');
-  if (migration.metadata.deletionTimestamp) {
-    const message = `Migration ${migration.metadata.name} was deleted before it began.`;
-    draft.phase('Failed');
-    draft.condition('Failed', 'True', 'Canceled', message);
-    draft.set({ reason: 'Canceled', message, completionTime: isoTime(draft.now) });
-    draft.finalizer = 'remove';
-    return;
-  }
+  if (migration.metadata.deletionTimestamp) return deletedEarly(draft);
   if (!facts) {
     draft.requeue(POLL_MS);
     return;
   }
   const verdict = checks(facts);
   const [first] = verdict.refusals;
-  if (first) refuse(draft, first, verdict.refusals, facts);
+  if (first) refuse(draft, first, verdict.refusals, facts.pod?.spec?.nodeName);
   else if (verdict.waitsFor) {
     draft.set({ message: `Waits until migration ${verdict.waitsFor} of the same pod has given way.` });
     draft.requeue(POLL_MS);
   } else accept(draft, facts, verdict);
 }
 
-function refuse(draft: Draft, first: Refusal, all: Refusal[], facts: MigrationFacts): void {
+export function deletedEarly(draft: Draft): void {
+  const message = `Migration ${draft.observed.migration.metadata.name} was deleted before it began.`;
+  draft.phase('Failed');
+  draft.condition('Failed', 'True', 'Canceled', message);
+  draft.set({ reason: 'Canceled', message, completionTime: isoTime(draft.now) });
+  draft.finalizer = 'remove';
+}
+
+export function refuse(draft: Draft, first: Refusal, all: Refusal[], sourceNode: string | undefined): void {
   const others = all.length - 1;
   const more =
     others > 0
@@ -61,7 +62,7 @@ function refuse(draft: Draft, first: Refusal, all: Refusal[], facts: MigrationFa
     ...(first.hint ? { hint: first.hint } : {}),
     observedGeneration: draft.observed.migration.metadata.generation ?? 1,
     completionTime: isoTime(draft.now),
-    ...(facts.pod?.spec?.nodeName ? { sourceNode: facts.pod.spec.nodeName } : {}),
+    ...(sourceNode ? { sourceNode } : {}),
     ...(draft.observed.migration.spec.targetNode
       ? { targetNode: draft.observed.migration.spec.targetNode }
       : {}),
@@ -100,13 +101,40 @@ function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
   draft.start('createTarget', plan(draft, name, verdict.candidates));
 }
 
-function plan(draft: Draft, name: string, candidates: string[]): TargetPodPlan {
+export function plan(draft: Draft, name: string, candidates: string[]): TargetPodPlan {
   const { targetNode } = draft.observed.migration.spec;
   return targetNode ? { name, nodeName: targetNode } : { name, candidates };
 }
 
-/** The target pod is made, and its node prepares it up to the first container, where the handler waits. */
 function preparing(draft: Draft): void {
+  const { observed, status } = draft;
+  const made = (): Making => {
+    const { facts, source } = observed;
+    return {
+      candidates: facts ? checks(facts).candidates : [],
+      origin: source.pod && originOf(source.pod),
+      podNames: facts?.podNames ?? [],
+    };
+  };
+  if (!targetPrepared(draft, () => creating(draft, made()))) return;
+  draft.phase('CheckpointInProgress');
+  draft.set({
+    message: `Checkpointing pod ${observed.migration.spec.podName} on node ${status.sourceNode}.`,
+  });
+  draft.barrier();
+  draft.start('createCheckpoint');
+}
+
+/**
+ * The target pod is made (`create`), and its node prepares it up to the first container, where the handler waits: true when
+ * it does.
+ */
+export function targetPrepared(draft: Draft, create: () => void): boolean {
+  preparingTarget(draft, create);
+  return draft.has('TargetPrepared');
+}
+
+function preparingTarget(draft: Draft, create: () => void): void {
   const { observed, operations, status } = draft;
   const interrupted = interruption(observed);
   if (interrupted) return draft.rollBack(interrupted);
@@ -127,7 +155,7 @@ function preparing(draft: Draft): void {
     }
     return draft.again();
   }
-  if (draft.status.restoredPodUID === undefined) return creating(draft);
+  if (draft.status.restoredPodUID === undefined) return create();
 
   const { pod, state, warning } = observed.target;
   if (!pod) return draft.requeue(POLL_MS);
@@ -164,38 +192,35 @@ function preparing(draft: Draft): void {
     'TargetPrepared',
     `Pod ${pod.metadata.name} on node ${node} waits for its state.`,
   );
-  draft.phase('CheckpointInProgress');
-  draft.set({
-    message: `Checkpointing pod ${observed.migration.spec.podName} on node ${status.sourceNode}.`,
-  });
-  draft.barrier();
-  draft.start('createCheckpoint');
 }
 
-function creating(draft: Draft): void {
+/** What the target pod is made from. After a restart of the controller it is collected again. */
+export interface Making {
+  candidates: string[];
+  /** Undefined: there is nothing to make it from any more. */
+  origin: string | undefined;
+  podNames: readonly string[];
+}
+
+export function creating(draft: Draft, { candidates, origin, podNames }: Making): void {
   const { observed, operations, status } = draft;
   const { createTarget } = operations;
   const name = status.restoredPodName!;
   switch (createTarget.state) {
-    case 'none': {
-      // After a restart of the controller: the facts are collected again, the name stands.
-      const candidates = observed.facts ? checks(observed.facts).candidates : [];
+    case 'none':
+      // After a restart of the controller: the name stands.
       return draft.start('createTarget', plan(draft, name, candidates));
-    }
     case 'running':
     case 'done':
       return;
     case 'failed': {
       const { failure, attempts } = createTarget;
-      if (failure.reason === 'NameTaken' && !observed.migration.spec.restoredPodName && observed.source.pod) {
-        const taken = new Set([name, ...(observed.facts?.podNames ?? [])]);
-        const next = restoredName(originOf(observed.source.pod), (other) => taken.has(other));
+      if (failure.reason === 'NameTaken' && !observed.migration.spec.restoredPodName && origin) {
+        const taken = new Set([name, ...podNames]);
+        const next = restoredName(origin, (other) => taken.has(other));
         draft.set({ restoredPodName: next });
         draft.barrier();
-        return draft.start(
-          'createTarget',
-          plan(draft, next, observed.facts ? checks(observed.facts).candidates : []),
-        );
+        return draft.start('createTarget', plan(draft, next, candidates));
       }
       if (!failure.retryable || attempts >= 5) return draft.rollBack(failure);
       draft.ensure('createTarget');

@@ -52,13 +52,22 @@ export function podFindings(pod: Pod): Findings {
   return {
     refusals: [
       ...ownerRefusals(pod),
-      ...containerListRefusals(pod),
-      ...sandboxRefusals(pod),
-      ...(spec.volumes ?? []).flatMap((volume) => volumeRefusal(volume) ?? []),
-      ...spec.containers.flatMap(containerRefusals),
+      ...restoredPodRefusals(pod),
+      ...spec.containers.flatMap((container) => probeRefusal(container) ?? []),
     ],
     warnings: [...readinessWarnings(pod), ...carriedStateWarnings(pod)],
   };
+}
+
+/** What of a pod's spec cannot be restored, wherever its state comes from. */
+export function restoredPodRefusals(pod: Pod): Refusal[] {
+  const spec = pod.spec as PodSpec;
+  return [
+    ...containerListRefusals(pod),
+    ...sandboxRefusals(pod),
+    ...(spec.volumes ?? []).flatMap((volume) => volumeRefusal(volume) ?? []),
+    ...spec.containers.flatMap(containerRefusals),
+  ];
 }
 
 function ownerRefusals(pod: Pod): Refusal[] {
@@ -102,7 +111,7 @@ export function containerListRefusals(pod: Pod): Refusal[] {
       refusal(
         'NotSupportedYet',
         `Pod ${name} has sidecar containers (${names(sidecars)}), which are not supported yet.`,
-        'Migrate a pod with one container.',
+        'So far only pods with one container can be migrated or brought back.',
       ),
     );
   }
@@ -111,7 +120,7 @@ export function containerListRefusals(pod: Pod): Refusal[] {
       refusal(
         'NotSupportedYet',
         `Pod ${name} has ${spec.containers.length} containers (${names(spec.containers)}); more than one is not supported yet.`,
-        'Migrate a pod with one container.',
+        'So far only pods with one container can be migrated or brought back.',
       ),
     );
   }
@@ -204,17 +213,17 @@ function containerRefusals(container: Container): Refusal[] {
       ),
     );
   }
-  const tolerated = probePatienceSeconds(container, true);
-  if (tolerated < EXPECTED_DOWNTIME_SECONDS) {
-    found.push(
-      refusal(
-        'PodNotSupported',
-        `The liveness probe of container ${name} gives up after ${tolerated} s: the kubelet would kill the container while it is frozen.`,
-        `Let periodSeconds × (failureThreshold − 1) + timeoutSeconds be at least ${EXPECTED_DOWNTIME_SECONDS}.`,
-      ),
-    );
-  }
   return found;
+}
+
+function probeRefusal(container: Container): Refusal | undefined {
+  const tolerated = probePatienceSeconds(container, true);
+  if (tolerated >= EXPECTED_DOWNTIME_SECONDS) return undefined;
+  return refusal(
+    'PodNotSupported',
+    `The liveness probe of container ${container.name} gives up after ${tolerated} s: the kubelet would kill the container while it is frozen.`,
+    `Let periodSeconds × (failureThreshold − 1) + timeoutSeconds be at least ${EXPECTED_DOWNTIME_SECONDS}.`,
+  );
 }
 
 function readinessWarnings(pod: Pod): string[] {
@@ -224,7 +233,7 @@ function readinessWarnings(pod: Pod): string[] {
     : [];
 }
 
-function carriedStateWarnings(pod: Pod): string[] {
+export function carriedStateWarnings(pod: Pod): string[] {
   const spec = pod.spec as PodSpec;
   return spec.activeDeadlineSeconds
     ? ['activeDeadlineSeconds counts from the start of the restored pod again.']

@@ -23,6 +23,7 @@ export function keptSide(draft: Draft): Kept | undefined {
 export function resolution(
   draft: Draft,
   impossible: { [Side in Kept]?: string | undefined },
+  words: { [Side in Kept]: string } = { Source: 'to keep the source', Target: 'to keep the target' },
 ): Kept | undefined {
   const kept = keptSide(draft);
   const wanted = draft.observed.migration.spec.resolution;
@@ -36,7 +37,7 @@ export function resolution(
     draft.condition('Resolved', 'False', REASON.NotPossible, message);
     return undefined;
   }
-  const message = `A person has decided to keep the ${wanted.toLowerCase()}.`;
+  const message = `A person has decided ${words[wanted]}.`;
   draft.condition('Resolved', 'True', wanted === 'Source' ? REASON.KeepSource : REASON.KeepTarget, message);
   draft.event('migration', 'Warning', 'Resolved', message);
   // Written down before anything is done that rests on it alone.

@@ -80,7 +80,7 @@ function whatBecameOfTheSource({ observed, status, operations }: Draft): string 
 }
 
 /** A target pod that was created just before the controller died is found by its annotation. */
-function rememberTarget(draft: Draft): void {
+export function rememberTarget(draft: Draft): void {
   const { createTarget } = draft.operations;
   const uid =
     draft.observed.target.pod?.metadata.uid ??
@@ -109,19 +109,24 @@ function thawed(draft: Draft, kept: Kept | undefined): boolean {
   );
 }
 
-function cleanedUp(draft: Draft): boolean {
+/** The target pod is gone, or was waited for long enough, and nothing is staged for it any more. */
+export function targetRemoved(draft: Draft): boolean {
   const { operations, observed, status, now } = draft;
-  const outstanding: boolean[] = [];
-  if (status.restoredPodUID) {
-    outstanding.push(!draft.insist('deleteTarget', `Deleting pod ${status.restoredPodName}`));
-    if (status.targetNode) outstanding.push(!draft.tidied('discardTarget'));
-    const { deleteTarget } = operations;
-    const deletedAt = deleteTarget.state === 'done' ? deleteTarget.at : now;
-    if (observed.target.pod && now - deletedAt < TARGET_GONE_MS) {
-      outstanding.push(true);
-      draft.requeue(500);
-    }
+  if (!status.restoredPodUID) return true;
+  const outstanding = [!draft.insist('deleteTarget', `Deleting pod ${status.restoredPodName}`)];
+  if (status.targetNode) outstanding.push(!draft.tidied('discardTarget'));
+  const { deleteTarget } = operations;
+  const deletedAt = deleteTarget.state === 'done' ? deleteTarget.at : now;
+  if (observed.target.pod && now - deletedAt < TARGET_GONE_MS) {
+    outstanding.push(true);
+    draft.requeue(500);
   }
+  return !outstanding.includes(true);
+}
+
+function cleanedUp(draft: Draft): boolean {
+  const { operations, observed } = draft;
+  const outstanding = [!targetRemoved(draft)];
   if (observed.checkpointUid) {
     outstanding.push(!draft.tidied('discardSource'));
     if (operations.recordCheckpoint.state !== 'running') outstanding.push(!draft.tidied('discardCheckpoint'));
@@ -147,7 +152,7 @@ function failed(draft: Draft): void {
   draft.finalizer = 'remove';
 }
 
-function turnForward(draft: Draft, reason: string, message: string): void {
+export function turnForward(draft: Draft, reason: string, message: string): void {
   draft.unstuck();
   draft.condition('RollingBack', 'False', reason, message);
   const { restore } = draft.operations;

@@ -18,6 +18,9 @@
  * | Complete       | Succeeded                                           | –                                              |
  * | Failed         | the failure's reason                                | –                                              |
  *
+ * One that brings back a saved checkpoint has neither Checkpointed nor SourceEnded; TargetPrepared is False with WaitingForPod
+ * while it waits for the pod that somebody must make for an imported checkpoint.
+ *
  * Checkpointed is recorded on the API server before the source agent is asked to freeze anything: a migration without
  * that condition has provably frozen nothing. RollingBack holds the failure that the migration will end with.
  *
@@ -50,6 +53,7 @@ export type ConditionType = keyof typeof CONDITION;
 export const REASON = {
   Accepted: 'Accepted',
   CreatingPod: 'CreatingPod',
+  WaitingForPod: 'WaitingForPod',
   WaitingForNode: 'WaitingForNode',
   WaitingForHandler: 'WaitingForHandler',
   HandlersWaiting: 'HandlersWaiting',

@@ -34,6 +34,7 @@ import {
   GetPodStateResponse,
   InspectPodResponse,
   type KeptLog,
+  type RestoreRequest,
   RestoreResponse,
   Step,
   type AgentServiceServer,
@@ -76,6 +77,8 @@ export class SimulatedNode {
   looks = 0;
   /** What was asked that changes something, in order. */
   readonly calls: string[] = [];
+  /** What was to be restored here, in order. */
+  readonly restores: RestoreRequest[] = [];
   readonly behaviour: Behaviour = {
     info: {},
     facts: {},
@@ -301,8 +304,10 @@ export class SimulatedNode {
           },
         });
       }),
-      restore: stream<RestoreResponse>(async ({ pod }, write) => {
+      restore: stream<RestoreResponse>(async (request: RestoreRequest, write) => {
+        const { pod } = request;
         this.calls.push('restore');
+        this.restores.push(request);
         const target = this.#target(pod!.uid);
         if (target.claim === Claim.CLAIM_NONE) {
           write({ event: { $case: 'progress', value: progress(Step.STEP_TRANSFER, 4096n) } });

@@ -1,0 +1,70 @@
+/** What the agent of the target is told of the archives that it is to restore from. */
+import type { PodMigration } from '../../../common/api/schema.js';
+import { LpmError } from '../../../common/errors.js';
+import type { Node, Pod } from '../../../common/kube/types.js';
+import type { ArchiveSource } from '../../../proto/gen/lpm/v1/agent.js';
+import type { Agent } from '../../agents/agent.js';
+import type { BoundCheckpoint } from '../../checkpoint/bound.js';
+import { CHECKPOINT_UID_ANNOTATION } from '../../checkpoint/objects.js';
+import type { Parts } from '../../parts.js';
+import type { TargetPod, TargetPodPlan } from '../../../common/pods/target-pod.js';
+import { boundTo } from './collect.js';
+import { checkpointWords } from './is-restore.js';
+import { checkpointedPod, restoredPod, twinsOf } from './saved-pod.js';
+
+/** The checkpoint that was accepted, read and judged anew before each use; throws when it is not the same any more. */
+async function acceptedCheckpoint(parts: Parts, migration: PodMigration): Promise<BoundCheckpoint> {
+  const { bound, refusal } = await boundTo(parts, migration);
+  if (!bound) throw new LpmError(refusal.reason, refusal.message, { hint: refusal.hint });
+  if (bound.uid === migration.status?.podCheckpointUID) return bound;
+  throw new LpmError(
+    'CheckpointNotFound',
+    `${checkpointWords(migration)} was deleted, and another one has its name now.`,
+    { hint: 'Restore again, if the new one is meant.' },
+  );
+}
+
+/** The pod to be made, by what is there at this moment. */
+export async function podToMake(
+  parts: Parts,
+  migration: PodMigration,
+  plan: TargetPodPlan,
+): Promise<TargetPod> {
+  const bound = await acceptedCheckpoint(parts, migration);
+  const saved = checkpointedPod(bound);
+  if (!saved)
+    throw new LpmError('NotRestorable', `${checkpointWords(migration)} does not hold the spec of its pod.`);
+  return restoredPod(saved, migration, plan, twinsOf(bound, migration, parts.caches.pods.list() as Pod[]));
+}
+
+/** The archives with what they must be, and the UID under which they were made. */
+export async function archivesFor(
+  parts: Parts,
+  migration: PodMigration,
+): Promise<{ checkpointUid: string; archives: ArchiveSource[] }> {
+  const bound = await acceptedCheckpoint(parts, migration);
+  const target = migration.status!.targetNode!;
+  const agentOf = (node: string): Agent => parts.agents.agent(node, parts.caches.nodes.get(node) as Node);
+  const archives = bound.containers.map(({ spec }): ArchiveSource => {
+    const { containerName, artifactURI: uri, sha256, sizeBytes, nodeName } = spec;
+    if (!sha256)
+      throw new LpmError(
+        'NotRestorable',
+        `The archive of container ${containerName} has no recorded SHA-256.`,
+      );
+    const comes = uri.startsWith('file://') && nodeName !== target;
+    return {
+      containerName,
+      uri,
+      sha256: Buffer.from(sha256, 'hex'),
+      bytes: BigInt(sizeBytes ?? 0),
+      address: comes ? agentOf(nodeName).address : '',
+      nodeName: comes ? nodeName : '',
+    };
+  });
+  const [first] = bound.containers;
+  return {
+    checkpointUid: first?.metadata.annotations?.[CHECKPOINT_UID_ANNOTATION] ?? bound.uid,
+    archives,
+  };
+}
