@@ -1,3 +1,4 @@
+import type { ArchiveSettings } from './archives/settings.js';
 import type { Cri } from './cri.js';
 import type { Host } from './host.js';
 import type { Logger } from './log.js';
@@ -19,4 +20,6 @@ export interface Context {
   handlerPath: string;
   /** Milliseconds after which a dump is given up and the runtime and CRIU are killed. */
   dumpTimeoutMs: number;
+  /** How archives of users' checkpoints are kept. */
+  archives: ArchiveSettings;
 }

@@ -2,8 +2,12 @@ import { hostname } from 'node:os';
 import { existsSync } from 'node:fs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { AGENT_PORT, TRANSFER_PORT } from '../common/api/names.js';
+import { AGENT_PORT, CHECKPOINT_REPOSITORY, TRANSFER_PORT } from '../common/api/names.js';
 import { LpmError, messageOf } from '../common/errors.js';
+import { Repository } from './archives/repository.js';
+import { SHARING_MODES } from './archives/sharing.js';
+import { serveRepository, WORKER_COMMAND } from './archives/worker.js';
+import type { Context } from './context.js';
 import { Cri } from './cri.js';
 import { Host } from './host.js';
 import { createLogger, LEVELS } from './log.js';
@@ -65,6 +69,30 @@ const flags = yargs(hideBin(process.argv))
       default: 300,
       describe: 'seconds after which a dump is given up: the runtime and CRIU are ended, the pod runs on',
     },
+    repository: {
+      type: 'string',
+      default: CHECKPOINT_REPOSITORY,
+      describe: 'folder that the nodes share, for archives of checkpoints',
+    },
+    'repository-shared': {
+      choices: SHARING_MODES,
+      default: 'auto' as const,
+      describe: 'whether other nodes see that folder; auto: when something is mounted there',
+    },
+    'repository-timeout': {
+      type: 'number',
+      default: 30,
+      describe:
+        'seconds for which nothing may move in the repository before the archive stays on this node alone',
+    },
+    'archive-recipients': {
+      type: 'string',
+      describe: 'file of age recipients for whom checkpoints are encrypted that ask for it',
+    },
+    'archive-identities': {
+      type: 'string',
+      describe: 'file of age identities with which encrypted checkpoints are read',
+    },
     'log-level': { choices: LEVELS, default: 'info' as const, describe: 'what to log' },
   })
   .strict()
@@ -92,8 +120,9 @@ async function main(): Promise<void> {
       },
     );
   }
-  const context = {
-    nodeName: options['node-name'],
+  const nodeName = options['node-name'];
+  const context: Context = {
+    nodeName,
     version,
     host,
     cri: new Cri(host.path(socket)),
@@ -103,6 +132,17 @@ async function main(): Promise<void> {
     runtimeRoots: options['runtime-root'],
     handlerPath: options['handler-path'],
     dumpTimeoutMs: seconds('dump-timeout', options['dump-timeout']),
+    archives: {
+      repository: new Repository({
+        path: options.repository,
+        sharing: options['repository-shared'],
+        patienceMs: seconds('repository-timeout', options['repository-timeout']),
+        nodeName,
+        owner: options['state-dir'],
+      }),
+      recipientsFile: options['archive-recipients'],
+      identitiesFile: options['archive-identities'],
+    },
   };
   const agent = await startAgent(context, new TlsFiles(options['tls-dir']), {
     listen: options.listen,
@@ -126,7 +166,8 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error: unknown) => {
+const started = process.argv[2] === WORKER_COMMAND ? serveRepository : main;
+Promise.resolve(started()).catch((error: unknown) => {
   const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
   process.stderr.write(`checkpoint-agent: ${messageOf(error)}${hint}\n`);
   process.exit(1);

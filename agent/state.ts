@@ -23,6 +23,7 @@ export class StateDir {
     mkdirSync(join(root, 'artifacts'), { recursive: true, mode: 0o700 });
     mkdirSync(join(root, 'pods'), { recursive: true, mode: 0o700 });
     mkdirSync(join(root, 'logs'), { recursive: true, mode: 0o700 });
+    mkdirSync(join(root, 'archives'), { recursive: true, mode: 0o700 });
   }
 
   get artifactsRoot(): string {
@@ -35,6 +36,13 @@ export class StateDir {
   /** The same checkpoint while it is made. */
   partialArtifacts(checkpointUid: string): string {
     return `${this.artifacts(checkpointUid)}.partial`;
+  }
+  get archivesRoot(): string {
+    return join(this.root, 'archives');
+  }
+  /** What is known of the archives of a checkpoint. */
+  archiveRecord(checkpointUid: string): string {
+    return join(this.archivesRoot, `${checkUid(checkpointUid, 'checkpoint UID').toLowerCase()}.json`);
   }
   get logsRoot(): string {
     return join(this.root, 'logs');

@@ -37,6 +37,7 @@ export const ERRORS = {
   ContainerNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },
   NodeNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },
   CheckpointNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },
+  ArchiveNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },
   // Refused before anything is frozen
   PodNotRunning: refusal,
   PodNotSupported: refusal,
@@ -76,6 +77,12 @@ export const ERRORS = {
   AlreadyCommitted: refusal,
   TimedOut: { grpcStatus: GRPC.DEADLINE_EXCEEDED, retryable: false },
   Canceled: { grpcStatus: GRPC.ABORTED, retryable: false },
+  // Archives of users' checkpoints
+  EncryptionNotSetUp: refusal,
+  /** The shared repository is not mounted, or does not answer. */
+  RepositoryUnavailable: passing,
+  /** It was made for another checkpoint than the one that was named. */
+  ArchiveMismatch: refusal,
   // Around
   RuntimeUnavailable: passing,
   NotSupportedYet: refusal,

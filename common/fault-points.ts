@@ -66,6 +66,13 @@ export const FAULT_POINTS = {
   'agent.checkpoint.dumped': 'All is dumped and collected; the pod is not fenced.',
   'agent.checkpoint.fenced': 'The pod’s cgroup is frozen too; the checkpoint does not count yet.',
   'agent.checkpoint.completing': 'The checkpoint is described; the rename that makes it count is to come.',
+  'agent.archive.packing':
+    'A user’s checkpoint runs again; its artifacts are complete, no archive has a final name.',
+  'agent.archive.recorded': 'What the archive will be called is written down; it has no final name yet.',
+  'agent.archive.named': 'The archive has its name in the kubelet’s folder; the repository has none of it.',
+  'agent.archive.shared': 'The archive lies in the repository too; the record does not say so.',
+  'agent.archive.kept': 'All archives are recorded; the result is not.',
+  'agent.archive.answered': 'The result is recorded; the artifacts still lie there, nobody is answered.',
   'agent.recover.found': 'A new agent has found a checkpoint that an earlier one left unfinished.',
   'agent.recover.thawed': 'It has thawed the containers; the unfinished checkpoint still lies there.',
   // Inside of the transfer.
