@@ -3,6 +3,8 @@ import { cancelCommand } from './cancel/command.js';
 import { checkpointCommand } from './checkpoint/command.js';
 import type { AnyCommand } from './command.js';
 import { completionCommand } from './completion/command.js';
+import { deleteCommand } from './delete/command.js';
+import { describeCommand } from './describe/command.js';
 import { drainCommand } from './drain/command.js';
 import { listCommand } from './list/command.js';
 import { logsCommand } from './logs/command.js';
@@ -19,6 +21,8 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     logsCommand,
     cancelCommand,
     resolveCommand,
+    describeCommand,
+    deleteCommand,
     drainCommand,
     completionCommand,
     versionCommand,

@@ -1,7 +1,6 @@
 /** What is said when a drain is over. Pure. */
 import { amountOfTime } from '../text/duration.js';
-import { table } from '../text/table.js';
-import { wrap } from '../text/wrap.js';
+import { fitted, table } from '../text/table.js';
 import type { Result } from './plan.js';
 
 const HEAD = ['POD', 'NAMESPACE', 'OUTCOME', 'NODE', 'DOWNTIME', 'WHY'];
@@ -21,21 +20,8 @@ export function resultTable(results: readonly Result[], width: number | undefine
   const kept = <T>(row: readonly T[]) => row.filter((_, column) => used[column]);
   const shown = rows.map(kept);
   const head = kept(HEAD);
-  if (width === undefined || !used.at(-1)) return table(head, shown);
-  const before = head
-    .slice(0, -1)
-    .reduce(
-      (sum, title, column) => sum + 3 + Math.max(title.length, ...shown.map((row) => row[column]!.length)),
-      0,
-    );
-  const room = Math.max(24, width - before);
-  return table(
-    head,
-    shown.flatMap((row) => {
-      const [first = '', ...rest] = wrap(row.at(-1) ?? '', room);
-      return [[...row.slice(0, -1), first], ...rest.map((line) => [...row.slice(0, -1).map(() => ''), line])];
-    }),
-  );
+  const lines = used.at(-1) ? fitted([head, ...shown], width) : [head, ...shown];
+  return table([], lines);
 }
 
 /** `k8s-worker: 12 moved, 2 evicted, 3 left (of which 1 keeps the node from being empty).` */

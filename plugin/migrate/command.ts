@@ -18,7 +18,9 @@ interface Args extends KubeFlags {
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 /** Bounds of spec.timeoutSeconds. */
 const TIMEOUT_MS = { least: 10_000, most: 86_400_000 };
-const SUBCOMMANDS = ['status', 'list', 'logs', 'cancel', 'resolve', 'drain', 'completion', 'version'];
+const SUBCOMMANDS = [
+  ...['status', 'list', 'logs', 'cancel', 'resolve', 'describe', 'delete', 'drain', 'completion', 'version'],
+];
 
 /** `kubectl migrate POD --to NODE` */
 export const migrateCommand: Command<Args> = {

@@ -6,11 +6,7 @@ import { decisions, secondsTime, stuckOf, wasCanceled, type Stuck } from '../pro
 import { downtime, sentence, stepTimes } from '../progress/summary.js';
 import { size } from '../text/bytes.js';
 import { age, amountOfTime } from '../text/duration.js';
-import { table } from '../text/table.js';
-import { wrap } from '../text/wrap.js';
-
-/** Cells between two columns of a table. */
-const GAP = 3;
+import { fitted, table } from '../text/table.js';
 
 const MARK = { waiting: '·', active: '>', done: '✔', failed: '✖' } as const;
 const ASCII_MARK = { waiting: '-', active: '>', done: '+', failed: 'x' } as const;
@@ -68,20 +64,6 @@ export function statusReport(
     ...view.rows.map((row) => `  ${marks[row.state]} ${rowLine(row, (width ?? 100) - 4)}`),
     ...(conditions.length > 0 ? ['', ...table([], fitted([head, ...conditions], width))] : []),
   ];
-}
-
-/** Rows whose last column is broken so that the table fits the width. */
-function fitted(rows: string[][], width: number | undefined): string[][] {
-  if (width === undefined) return rows;
-  const columns = (rows[0]?.length ?? 1) - 1;
-  const before = Array.from({ length: columns }, (_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length + GAP)),
-  );
-  const room = Math.max(20, width - before.reduce((sum, cells) => sum + cells, 0));
-  return rows.flatMap((row) => {
-    const [first = '', ...rest] = (row.at(-1) ?? '').split('\n').flatMap((line) => wrap(line, room));
-    return [[...row.slice(0, -1), first], ...rest.map((line) => [...row.slice(0, -1).map(() => ''), line])];
-  });
 }
 
 function phase(migration: PodMigration): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { PodMigration } from '../../common/api/schema.js';
+import type { CoreEvent } from '../../common/kube/types.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
 import {
   addNamespace,
@@ -73,6 +74,34 @@ describe('kubectl migrate status and list', { skip: await missing('kubectl') }, 
     assert.match(late.stderr, /is still Pending/);
   });
 
+  test('describe tells the times of the phases, the parts of the downtime and the events', async () => {
+    const migration = await world.client.podMigrations.get('counter-aaaaa', 'default');
+    const { metadata } = migration;
+    await world.client.events.create(
+      {
+        metadata: { name: 'counter-aaaaa.1', namespace: 'default' },
+        involvedObject: {
+          kind: 'PodMigration',
+          namespace: 'default',
+          name: metadata.name,
+          uid: metadata.uid!,
+        },
+        type: 'Normal',
+        reason: 'Succeeded',
+        message: 'Pod counter moved (simulated).',
+        lastTimestamp: new Date().toISOString().replace(/\.\d+/, ''),
+      } as CoreEvent,
+      'default',
+    );
+    const { code, stdout } = await call('describe', 'pod/counter');
+    assert.equal(code, 0);
+    assert.match(stdout, /^Migration: +default\/counter-aaaaa\n/);
+    assert.match(stdout, /\nTimeline:\n {2}\S+ +Pending +\d+ ms\n/);
+    assert.match(stdout, /\n {2}\S+ +Succeeded\n/);
+    assert.match(stdout, /\nDowntime by step:\n {2}Freeze +34 ms +8% +█+▌?\n {2}Dump +180 ms +40% +█+▌?\n/);
+    assert.match(stdout, /\nEvents:\n {2}\d+s ago +event +.*Pod counter moved \(simulated\)\./);
+  });
+
   test('an unknown name is answered with near ones', async () => {
     const { code, stderr } = await call('status', 'conuter');
     assert.equal(code, 1);
@@ -109,5 +138,28 @@ describe('kubectl migrate status and list', { skip: await missing('kubectl') }, 
     ]);
     const names = (await call('list', '-o', 'name')).stdout.trimEnd().split('\n');
     assert.ok(names.includes('podmigration.lpm.my.domain/bad-bbbbb'));
+  });
+
+  test('delete takes away what is over, by name and all at once, and nothing if a name is wrong', async () => {
+    const names = async () =>
+      (await world.client.podMigrations.list({ namespace: 'default' })).items.map(
+        ({ metadata }) => metadata.name,
+      );
+    for (const name of ['old-1', 'old-2', 'old-3']) {
+      await create(name, 'counter');
+      await world.client.podMigrations.patchStatus(name, 'default', { phase: 'Succeeded' });
+    }
+    const wrong = await call('delete', 'old-1', 'odl-2');
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /There is no migration "odl-2".*\nDid you mean "old-2"/);
+    assert.ok((await names()).includes('old-1'));
+    const one = await call('delete', 'old-1');
+    assert.equal(one.stdout, 'podmigration.lpm.my.domain "old-1" deleted\n');
+    assert.ok(!(await names()).includes('old-1'));
+    const all = await call('delete', '--finished');
+    assert.equal(all.code, 0);
+    assert.match(all.stdout, /"old-2" deleted\n/);
+    // Those that go on stay.
+    assert.deepEqual(await names(), ['slow-ccccc']);
   });
 });
