@@ -119,6 +119,9 @@ class Play {
     const pod = await kube.pods.create(counterPod(this.name, this.name, SOURCE) as Partial<Pod>, NAMESPACE);
     const uid = pod.metadata.uid!;
     await until(`${this.name} counts`, () => countsIn(this.#written.of(uid)).length > 5, { everyMs: 20 });
+    // It counts before its kubelet has said so, and a pod that is Pending is refused.
+    const running = async () => (await kube.pods.get(this.name, NAMESPACE)).status?.phase === 'Running';
+    await until(`${this.name} is Running`, running);
     const { first, point, pass, kind } = isLinkCase(this.one)
       ? { first: [], point: this.one.moment, pass: 1, kind: 'hang' as const }
       : { ...this.one, kind: this.one.column };
