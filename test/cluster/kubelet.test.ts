@@ -256,6 +256,21 @@ test('the kubelet stand-in', { skip, timeout: 300_000 }, async (t) => {
     assert.deepEqual((await log()).slice(3), ['main-prestop', 'main', 'two', 'one']);
   });
 
+  await t.test('ends what runs in the cgroup of a deleted pod and is nobody’s', async () => {
+    await create('lost', 'k8s-worker', { containers: [sleeper] });
+    const { metadata } = await podWhen('lost', 'runs', (pod) => pod.status?.phase === 'Running');
+    const { stdout } = await worker.exec([
+      'sh',
+      '-ec',
+      `setsid sleep 7777 </dev/null >/dev/null 2>&1 & for procs in /sys/fs/cgroup/*/kubepods/besteffort/pod${metadata.uid}/cgroup.procs /sys/fs/cgroup/kubepods/besteffort/pod${metadata.uid}/cgroup.procs; do [ ! -e "$procs" ] || echo $! >"$procs"; done; echo $!`,
+    ]);
+    const pid = stdout.trim();
+    const runs = async () => (await worker.exec(['grep', '-qs', '7777', `/proc/${pid}/cmdline`])).code === 0;
+    assert.ok(await runs());
+    await kube.pods.delete('lost', 'default', { gracePeriodSeconds: 0 });
+    await until('it has ended', async () => !(await runs()));
+  });
+
   await t.test('boots a node anew: pods are restarted, disks are kept, memory is empty', async () => {
     const mounts = ['disk', 'memory', 'info'].map((name) => ({ name, mountPath: `/${name}` }));
     await create('durable', 'k8s-worker', {

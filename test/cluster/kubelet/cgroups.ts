@@ -97,7 +97,11 @@ export function createPodCgroup(pod: Pod): void {
   }
 }
 
-/** Removes the pod's cgroup, whatever its class; false while processes are still in it. */
+/**
+ * Removes the pod's cgroup, whatever its class; false while processes are still in it. They are killed: the runtime has ended all
+ * that it knows of, so these are nobody's, such as a container whose creation was called off too late
+ * (podContainerManagerImpl.Destroy, pkg/kubelet/cm/pod_container_manager_linux.go).
+ */
 export function removePodCgroup(uid: string): boolean {
   let gone = true;
   // runc leaves an empty cgroup in the hybrid set-up's v2 hierarchy too.
@@ -106,6 +110,7 @@ export function removePodCgroup(uid: string): boolean {
       tree(join(root, 'kubepods', qos, `pod${uid}`)),
     );
     for (const dir of dirs) {
+      for (const pid of read(dir, 'cgroup.procs').split('\n').filter(Boolean)) endLeftover(Number(pid));
       try {
         rmdirSync(dir);
       } catch {
@@ -114,6 +119,14 @@ export function removePodCgroup(uid: string): boolean {
     }
   }
   return gone;
+}
+
+function endLeftover(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** The root of each hierarchy: one on cgroup v2, one for each controller on v1. */
