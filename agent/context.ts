@@ -1,6 +1,7 @@
 import type { ArchiveSettings } from './archives/settings.js';
 import type { Cri } from './cri.js';
 import type { Host } from './host.js';
+import type { KubeletOptions } from './kubelet/options.js';
 import type { Logger } from './log.js';
 import type { Metrics } from './metrics.js';
 import type { StateDir } from './state.js';
@@ -22,4 +23,5 @@ export interface Context {
   dumpTimeoutMs: number;
   /** How archives of users' checkpoints are kept. */
   archives: ArchiveSettings;
+  kubelet: KubeletOptions;
 }

@@ -10,6 +10,7 @@ import { serveRepository, WORKER_COMMAND } from './archives/worker.js';
 import type { Context } from './context.js';
 import { Cri } from './cri.js';
 import { Host } from './host.js';
+import { kubeletFlags, kubeletOptions } from './kubelet/options.js';
 import { createLogger, LEVELS } from './log.js';
 import { Metrics } from './metrics.js';
 import { DEFAULT_RUNTIME_ROOTS } from './oci.js';
@@ -93,6 +94,7 @@ const flags = yargs(hideBin(process.argv))
       type: 'string',
       describe: 'file of age identities with which encrypted checkpoints are read',
     },
+    ...kubeletFlags,
     'log-level': { choices: LEVELS, default: 'info' as const, describe: 'what to log' },
   })
   .strict()
@@ -131,6 +133,7 @@ async function main(): Promise<void> {
     metrics: new Metrics(),
     runtimeRoots: options['runtime-root'],
     handlerPath: options['handler-path'],
+    kubelet: kubeletOptions(options),
     dumpTimeoutMs: seconds('dump-timeout', options['dump-timeout']),
     archives: {
       repository: new Repository({

@@ -83,6 +83,14 @@ export const ERRORS = {
   RepositoryUnavailable: passing,
   /** It was made for another checkpoint than the one that was named. */
   ArchiveMismatch: refusal,
+  // What a node's kubelet answers when it is asked for a checkpoint
+  KubeletUnauthorized: refusal,
+  KubeletForbidden: refusal,
+  KubeletCheckpointDisabled: refusal,
+  /** Its serving certificate is not what it should be, or cannot be verified. */
+  KubeletUntrusted: refusal,
+  KubeletUnreachable: passing,
+  KubeletFailed: failure,
   // Around
   RuntimeUnavailable: passing,
   NotSupportedYet: refusal,
