@@ -258,6 +258,8 @@ function emptyDirsOf(
 function resultOf(saved: KubeletSaved, archive: ArchiveInfo, steps: Steps): CheckpointResult {
   return {
     frozenAt: saved.at,
+    // The runtime does not say it.
+    frozenFor: undefined,
     completedAt: new Date(),
     containers: [
       {
