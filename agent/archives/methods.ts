@@ -2,11 +2,10 @@ import { LpmError } from '../../common/errors.js';
 import type {
   AgentServiceServer,
   CheckpointByKubeletRequest,
-  CheckpointResult,
   OpenTransferRequest,
 } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
-import type { Operation } from '../operation.js';
+import { KubeletCheckpoints } from '../kubelet/checkpoint.js';
 import { toServiceError } from '../rpc-errors.js';
 import { rpcMethods } from '../rpc-methods.js';
 import type { Transfers } from '../transfer-port/transfers.js';
@@ -19,13 +18,14 @@ type ArchiveMethods = Pick<
 /** The methods of the service that are about archives of users' checkpoints. */
 export function archiveMethods(context: Context, transfers: Transfers): ArchiveMethods {
   const { unary, watched } = rpcMethods(context);
+  const byKubelet = new KubeletCheckpoints(context);
   const notYet = (method: string) => (): never => {
     throw new LpmError('NotSupportedYet', `This agent does not know ${method} yet.`);
   };
   return {
     checkpointByKubelet: watched(
       'checkpointByKubelet',
-      (_: CheckpointByKubeletRequest): Operation<CheckpointResult> => notYet('CheckpointByKubelet')(),
+      (request: CheckpointByKubeletRequest) => byKubelet.start(request),
       (event) => ({ event }),
     ),
     listArchives: unary('listArchives', notYet('ListArchives')),

@@ -1,15 +1,16 @@
 import { rmSync } from 'node:fs';
-import { hasOwnFreeze } from '../freeze.js';
+import { basename } from 'node:path';
 import { LpmError } from '../../common/errors.js';
 import {
   Step,
   type ArchiveInfo,
-  type ArchiveOptions,
   type CheckpointByKubeletRequest,
   type CheckpointResult,
 } from '../../proto/gen/lpm/v1/agent.js';
+import { answeredResult, keepArchive, recordResult, type Keeping } from '../archives/keep.js';
+import { prepareSeal, type Seal } from '../archives/seal.js';
 import type { Context } from '../context.js';
-import type { CheckedPod } from '../names.js';
+import { hasOwnFreeze } from '../freeze.js';
 import { Operation, Steps } from '../operation.js';
 import { requireSandbox, runningContainers, type RunningContainer } from '../pod-view.js';
 import { emptyDirsRoot } from '../volumes.js';
@@ -21,33 +22,6 @@ import { checkHolds } from './holds.js';
 import { isUnsettled, nothingToShow, outcomeOf, type Question, type Subject } from './outcome.js';
 import { checkKubeletRequest, type CheckedKubeletRequest } from './request.js';
 import { Turns } from './turns.js';
-
-/** An archive of the kubelet that is complete and the right container's. */
-export interface KubeletSaved {
-  checkpointUid: string;
-  pod: CheckedPod;
-  container: string;
-  containerId: string;
-  image: string;
-  imageRef: string;
-  /** On the node, in the kubelet's folder. */
-  path: string;
-  /** Just before the kubelet was asked. */
-  at: Date;
-  options: ArchiveOptions | undefined;
-  gaps: string[];
-}
-
-/** Where archives are kept, as agent/archives does it. */
-export interface ArchiveKeeper {
-  /** The result of a checkpoint that is done. */
-  known(checkpointUid: string): CheckpointResult | undefined;
-  /** Refuses what could not be kept as wanted, before anything is asked. */
-  prepare(options: ArchiveOptions | undefined): void;
-  keep(saved: KubeletSaved, operation: Operation<CheckpointResult>): Promise<ArchiveInfo>;
-  /** Notes the result, durably: from now on it is known. */
-  record(saved: KubeletSaved, result: CheckpointResult): void;
-}
 
 /** The kubelet's and its runtime's least patience (CRI's default deadline), and what the way there and back may take on top. */
 const LEAST_MS = 120_000;
@@ -61,15 +35,8 @@ export class KubeletCheckpoints {
   private readonly running = new Map<string, Operation<CheckpointResult>>();
   private readonly turns = new Turns();
 
-  constructor(
-    private readonly context: Context,
-    private readonly keeper: ArchiveKeeper,
-  ) {
+  constructor(private readonly context: Context) {
     removeOldAsked(context.state);
-  }
-
-  get inProgress(): number {
-    return this.running.size;
   }
 
   /** Starts one or joins the one with the same UID. */
@@ -86,24 +53,20 @@ export class KubeletCheckpoints {
     return operation;
   }
 
-  async settle(): Promise<void> {
-    await Promise.allSettled([...this.running.values()].map(({ done }) => done));
-  }
-
   private async checkpoint(
     request: CheckedKubeletRequest,
     operation: Operation<CheckpointResult>,
   ): Promise<CheckpointResult> {
-    const { context, keeper } = this;
+    const { context } = this;
     const { pod, container, checkpointUid } = request;
     const log = context.log.with({
       checkpoint_uid: checkpointUid,
       pod_uid: pod.uid,
       container: container.name,
     });
-    const finished = keeper.known(checkpointUid);
+    const finished = answeredResult(context, checkpointUid);
     if (finished) return finished;
-    keeper.prepare(request.archive);
+    const seal = await prepareSeal(context.archives, request.archive);
     const of: ArchiveOf = { namespace: pod.namespace, pod: pod.name, container: container.name };
     try {
       return await this.turns.take(
@@ -124,29 +87,32 @@ export class KubeletCheckpoints {
             rmSync(context.host.path(archive.path), { force: true });
             throw error;
           });
-          const saved: KubeletSaved = {
-            checkpointUid,
-            pod,
-            container: container.name,
-            containerId: container.containerId,
-            image: running.mine?.cri.image?.userSpecifiedImage || running.mine?.cri.image?.image || '',
-            imageRef: running.mine?.cri.imageRef ?? '',
-            path: archive.path,
-            at: new Date(Math.max(archive.at, readAsked(context.state, checkpointUid)?.at ?? 0)),
-            options: request.archive,
-            gaps: gapsOf({
-              runtimeName: (await context.cri.version()).runtimeName,
-              container: container.name,
-              others: running.others,
-              emptyDirs: emptyDirsOf(running.mine, pod.uid),
-            }),
-          };
-          operation.report(Step.STEP_COLLECT, container.name);
-          const kept = await steps.time(Step.STEP_COLLECT, () => keeper.keep(saved, operation));
-          const result = resultOf(saved, kept, steps);
-          keeper.record(saved, result);
+          const taken = new Date(Math.max(archive.at, readAsked(context.state, checkpointUid)?.at ?? 0));
+          const info = await steps.time(Step.STEP_ARCHIVE, async () =>
+            this.keep(
+              archive,
+              {
+                checkpointUid,
+                clusterUid: request.archive.clusterUid,
+                pod,
+                container: container.name,
+                takenAt: new Date(archive.at),
+                gaps: gapsOf({
+                  runtimeName: (await context.cri.version()).runtimeName,
+                  container: container.name,
+                  others: running.others,
+                  emptyDirs: emptyDirsOf(running.mine, pod.uid),
+                }),
+                restorable: false,
+                onBytes: (done) => operation.report(Step.STEP_ARCHIVE, container.name, done),
+              },
+              seal,
+            ),
+          );
+          const result = resultOf(container, running.mine, archive, taken, info, steps);
+          recordResult(context, checkpointUid, result);
           forgetAsked(context.state, checkpointUid);
-          log.info('checkpointed by the kubelet', { uri: kept.uri, bytes: kept.bytes });
+          log.info('checkpointed by the kubelet', { uri: info.uri, bytes: info.bytes });
           return result;
         },
       );
@@ -155,6 +121,18 @@ export class KubeletCheckpoints {
         reason: error instanceof LpmError ? error.reason : 'Internal',
         error,
       });
+      throw error;
+    }
+  }
+
+  /** An archive that cannot be kept is of no use, and nobody else would ever remove it. */
+  private async keep({ path }: KubeletArchive, keeping: Keeping, seal: Seal): Promise<ArchiveInfo> {
+    const { context } = this;
+    try {
+      return await keepArchive(context, keeping, { from: 'kubelet', file: basename(path), seal });
+    } catch (error) {
+      rmSync(context.host.path(path), { force: true });
+      forgetAsked(context.state, keeping.checkpointUid);
       throw error;
     }
   }
@@ -255,21 +233,29 @@ function emptyDirsOf(
     }));
 }
 
-function resultOf(saved: KubeletSaved, archive: ArchiveInfo, steps: Steps): CheckpointResult {
+function resultOf(
+  { name, containerId }: CheckedKubeletRequest['container'],
+  running: RunningContainer | undefined,
+  { path }: KubeletArchive,
+  frozenAt: Date,
+  archive: ArchiveInfo,
+  steps: Steps,
+): CheckpointResult {
+  const image = running?.cri.image;
   return {
-    frozenAt: saved.at,
+    frozenAt,
     // The runtime does not say it.
     frozenFor: undefined,
     completedAt: new Date(),
     containers: [
       {
-        containerName: saved.container,
-        containerId: saved.containerId,
+        containerName: name,
+        containerId,
         bytes: archive.bytes,
-        path: saved.path,
+        path,
         pagesWritten: 0n,
-        image: saved.image,
-        imageRef: saved.imageRef,
+        image: image?.userSpecifiedImage || image?.image || '',
+        imageRef: running?.cri.imageRef ?? '',
         archive,
       },
     ],

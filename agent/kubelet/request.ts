@@ -8,12 +8,13 @@ export interface CheckedKubeletRequest {
   pod: CheckedPod;
   container: { name: string; containerId: string };
   timeoutMs?: number;
-  archive: ArchiveOptions | undefined;
+  archive: ArchiveOptions;
 }
 
 /** @throws InvalidArgument */
 export function checkKubeletRequest(request: CheckpointByKubeletRequest): CheckedKubeletRequest {
-  const { container, timeout } = request;
+  const { archive, container, timeout } = request;
+  if (!archive) throw new LpmError('InvalidArgument', 'The request does not say how to keep the archive.');
   if (!container) throw new LpmError('InvalidArgument', 'The request names no container.');
   const timeoutMs = timeout ? Number(timeout.seconds) * 1000 + Math.round(timeout.nanos / 1e6) : undefined;
   if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= 86_400_000)) {
@@ -27,6 +28,6 @@ export function checkKubeletRequest(request: CheckpointByKubeletRequest): Checke
       containerId: checkContainerId(container.containerId, 'container ID'),
     },
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    archive: request.archive,
+    archive,
   };
 }
