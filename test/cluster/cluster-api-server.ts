@@ -13,8 +13,8 @@ import { apiPort, gateway, type Layout } from './layout.js';
 import type { Say } from './node-root.js';
 import { repository } from './paths.js';
 
-/** A real one reads its whole schema and makes its first objects before it is ready. */
-const readyMs = { small: 20_000, real: 90_000 };
+/** Long, for busy machines: one that ends is noticed at once. A real one reads its whole schema and makes its first objects. */
+const readyMs = { small: 60_000, real: 90_000 };
 
 /**
  * Which API server a cluster has is decided when it is made, and stays.
