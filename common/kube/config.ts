@@ -4,9 +4,11 @@
  */
 // Not the package's index: that would load all its generated API classes.
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { existsSync } from 'node:fs';
+import type { User } from '@kubernetes/client-node/dist/config_types.js';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { parse } from 'yaml';
 import { LpmError, messageOf } from '../errors.js';
 
 /** kubectl's connection flags, by their kubectl names. */
@@ -49,10 +51,12 @@ export function loadKubeConfig(
     const one = new KubeConfig();
     try {
       one.loadFromFile(file);
+      one.users = withTokenFiles(one.users, file);
     } catch (error) {
       throw new LpmError(
         'InvalidArgument',
-        `The kubeconfig file ${file} cannot be read: ${messageOf(error)}.`,
+        // A parser's message goes on with a drawing of the place.
+        `The kubeconfig file ${file} cannot be read: ${messageOf(error).split('\n')[0]?.replace(/[.:]$/, '')}.`,
         { hint: 'Check it with: kubectl config view', cause: error },
       );
     }
@@ -90,6 +94,21 @@ export function loadProgramConfig(kubeconfig: string | undefined): KubeConfig {
 /** The namespace that kubectl would use without -n. */
 export function currentNamespace(config: KubeConfig): string {
   return config.getContextObject(config.getCurrentContext())?.namespace || 'default';
+}
+
+/**
+ * `tokenFile` of users, which client-node does not read (client-go: api/v1 AuthInfo; the path is relative to the kubeconfig,
+ * and the file goes before `token`).
+ */
+function withTokenFiles(users: User[], file: string): User[] {
+  const raw = parse(readFileSync(file, 'utf8')) as {
+    users?: { name?: string; user?: { tokenFile?: unknown } }[];
+  } | null;
+  return users.map((user) => {
+    const tokenFile = raw?.users?.find(({ name }) => name === user.name)?.user?.tokenFile;
+    if (typeof tokenFile !== 'string' || tokenFile === '') return user;
+    return { ...user, token: readFileSync(resolve(dirname(file), tokenFile), 'utf8').trim() };
+  });
 }
 
 function firstWins<T extends { name: string }>(have: T[], more: T[]): T[] {
