@@ -14,6 +14,8 @@ export interface Parts {
   events: EventRecorder;
   objects: CheckpointObjects;
   metrics: Metrics;
+  /** UID of this cluster: whose archives lie in a repository that clusters share. */
+  clusterUid: () => Promise<string>;
   log: Log;
   /** Milliseconds since the epoch. */
   now: () => number;

@@ -9,9 +9,10 @@ import { ApiError } from '../common/kube/api-error.js';
 import type { AgentTimeouts } from './agents/agent.js';
 import { AgentPool } from './agents/pool.js';
 import { allCaches, makeCaches, type CacheName } from './caches.js';
-import { ContentReconciler, refOf } from './checkpoint/contents.js';
+import { ContentReconciler, contentsToLookAt } from './checkpoint/contents.js';
 import { CheckpointObjects } from './checkpoint/objects.js';
 import { CheckpointReconciler } from './checkpoint/reconcile.js';
+import { clusterUid } from './cluster-uid.js';
 import { EventRecorder } from './events.js';
 import { soleLeader, type Leadership } from './leader/leadership.js';
 import type { Log } from './log.js';
@@ -109,14 +110,15 @@ export function runController(options: ControllerOptions): Controller {
         break;
       case 'podCheckpoints':
         if (object) queues.podCheckpoints.add(key);
-        else for (const name of contentsOf(old!, 'podContents')) queues.podContents.add(name);
+        else lookAtContents(old!);
         break;
       case 'containerCheckpoints':
         if (object) queues.containerCheckpoints.add(key);
-        else for (const name of contentsOf(old!, 'containerContents')) queues.containerContents.add(name);
+        else lookAtContents(old!);
         break;
       case 'podContents':
-        queues.podContents.add(key);
+        if (object) queues.podContents.add(key);
+        else lookAtContents(old!);
         break;
       case 'containerContents':
         queues.containerContents.add(key);
@@ -131,11 +133,11 @@ export function runController(options: ControllerOptions): Controller {
     }
   };
   const caches = makeCaches(client, log, onChange);
-  const contentsOf = (owner: KubeObject, kind: 'podContents' | 'containerContents') =>
-    caches[kind]
-      .list()
-      .filter((content) => refOf(content).uid === owner.metadata.uid)
-      .map((content) => content.metadata.name);
+  const lookAtContents = (gone: KubeObject): void => {
+    const { podContents, containerContents } = contentsToLookAt(caches, gone);
+    for (const name of podContents) queues.podContents.add(name);
+    for (const name of containerContents) queues.containerContents.add(name);
+  };
 
   const parts: Parts = {
     client,
@@ -144,6 +146,7 @@ export function runController(options: ControllerOptions): Controller {
     events,
     objects: new CheckpointObjects(client),
     metrics,
+    clusterUid: clusterUid(client),
     log,
     now: Date.now,
     rejoinMs: options.rejoinMs ?? REJOIN_MS,

@@ -90,6 +90,13 @@ export const KINDS = {
         jsonPath: '.status.boundContentName',
         description: 'Bound content.',
       },
+      {
+        name: 'Node',
+        type: 'string',
+        jsonPath: '.status.nodeName',
+        description: 'Node that the pod ran on.',
+        priority: wide,
+      },
       { name: 'Size', type: 'integer', jsonPath: '.status.sizeBytes', description: 'Bytes.', priority: wide },
       {
         name: 'Message',
@@ -120,6 +127,14 @@ export const KINDS = {
         jsonPath: '.status.boundContentName',
         description: 'Bound content.',
       },
+      {
+        name: 'Node',
+        type: 'string',
+        jsonPath: '.status.nodeName',
+        description: 'Node that the pod ran on.',
+        priority: wide,
+      },
+      { name: 'Size', type: 'integer', jsonPath: '.status.sizeBytes', description: 'Bytes.', priority: wide },
       {
         name: 'Message',
         type: 'string',
@@ -171,6 +186,13 @@ export const KINDS = {
       { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Node.' },
       { name: 'URI', type: 'string', jsonPath: '.spec.artifactURI', description: 'Artifact.' },
       { name: 'Size', type: 'integer', jsonPath: '.spec.sizeBytes', description: 'Bytes.' },
+      {
+        name: 'Policy',
+        type: 'string',
+        jsonPath: '.spec.deletionPolicy',
+        description: 'Deletion policy.',
+        priority: wide,
+      },
       age,
     ],
   },

@@ -292,6 +292,13 @@ const checkpointStatus = {
   podUID: optional(text('UID of the pod.')),
   boundContentName: optional(text('Name of the content object that holds the artifact.')),
   sizeBytes: optional(int64('Size of the artifact.')),
+  podTemplate: optional(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      description: 'The pod as it was when the checkpoint was begun, until the content holds it.',
+      'x-kubernetes-preserve-unknown-fields': true,
+    }),
+  ),
   progress: optional(
     Type.Object(
       {
@@ -456,6 +463,7 @@ export const PodCheckpointContentSpec = Type.Object(
       'x-kubernetes-list-type': 'set',
     }),
     sizeBytes: optional(int64('Size of all artifacts.')),
+    via: optional(oneOf(['Agent', 'Kubelet', 'Import'], { description: 'How they were made.' })),
     podTemplate: optional(podTemplate),
     checkpointTime: optional(time('The instant of the checkpoint.')),
   },

@@ -6,6 +6,7 @@ import { Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
 import { LpmError } from '../../common/errors.js';
 import {
   AgentServiceService,
+  type CheckpointByKubeletRequest,
   type CheckpointRequest,
   type CheckpointResult,
   type Claim,
@@ -13,8 +14,11 @@ import {
   type DiscardRequest,
   type GetNodeInfoResponse,
   type GetPodStateResponse,
+  type GetTransferResponse,
   type KeptLog,
+  type ListArchivesResponse,
   type ListHoldingsResponse,
+  type OpenTransferRequest,
   type PodRef,
   type Progress,
   type ReadLogsRequest,
@@ -121,6 +125,41 @@ export class Agent {
   /** What the node keeps of the logs of a checkpoint or a restore. */
   async readLogs(request: ReadLogsRequest): Promise<KeptLog[]> {
     return (await this.#call(methods.readLogs, request)).logs;
+  }
+
+  /** A checkpoint of one container by the kubelet of the node. */
+  checkpointByKubelet(
+    request: CheckpointByKubeletRequest,
+    onProgress: (progress: Progress) => void,
+  ): Promise<CheckpointResult> {
+    return this.#stream<CheckpointByKubeletRequest, CheckpointResult>(
+      methods.checkpointByKubelet,
+      request,
+      onProgress,
+    );
+  }
+
+  /** The archives of this cluster that the node made or keeps, and the state of the shared repository as seen from there. */
+  listArchives(clusterUid: string): Promise<ListArchivesResponse> {
+    return this.#call(methods.listArchives, { clusterUid }, this.timeouts.workMs);
+  }
+
+  /** Removes an archive that was made for this checkpoint. Returns the bytes that are free now. */
+  async removeArchive(uri: string, checkpointUid: string): Promise<number> {
+    const { bytesFreed } = await this.#call(
+      methods.removeArchive,
+      { uri, checkpointUid },
+      this.timeouts.workMs,
+    );
+    return Number(bytesFreed);
+  }
+
+  async openTransfer(request: OpenTransferRequest): Promise<void> {
+    await this.#call(methods.openTransfer, request);
+  }
+
+  getTransfer(transferUid: string): Promise<GetTransferResponse> {
+    return this.#call(methods.getTransfer, { transferUid });
   }
 
   checkpoint(

@@ -8,7 +8,7 @@ import type {
 import { aPod, nodeInfo } from '../migration/build.testing.js';
 import type { BindingFacts } from './bound.js';
 import { madeOn } from './made-on.js';
-import { containerContentName, podContentName } from './objects.js';
+import { containerContentName, podContentName } from './names.js';
 
 export const CHECKPOINT_UID = '33333333-3333-4333-8333-333333333333';
 export const CHILD_UID = '44444444-4444-4444-8444-444444444444';

@@ -12,7 +12,8 @@ import type {
 } from '../../common/api/schema.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import { refusal, type Refusal } from '../migration/facts.js';
-import { containerContentName, isOwnedBy, podContentName } from './objects.js';
+import { isOwnedBy } from './kinds.js';
+import { containerContentName, podContentName } from './names.js';
 
 export interface CheckpointName {
   kind: 'PodCheckpoint' | 'ContainerCheckpoint';

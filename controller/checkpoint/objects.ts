@@ -1,26 +1,34 @@
 /**
- * The objects around a checkpoint: a PodCheckpoint, a ContainerCheckpoint for each container, and their contents. Each
- * method does the same when it is called again.
+ * The objects around the checkpoint of a migration: a PodCheckpoint, a ContainerCheckpoint for each container, and their
+ * contents. Its artifacts are kept for the migration only, never as archives. Each method does the same when it is called
+ * again.
  */
-import { API_VERSION, GROUP } from '../../common/api/names.js';
+import { API_VERSION } from '../../common/api/names.js';
 import type {
-  CheckpointPhase,
-  Condition,
   ContainerCheckpoint,
   ObjectMeta,
   PodCheckpoint,
   PodMigration,
 } from '../../common/api/schema.js';
-import { ApiError } from '../../common/kube/api-error.js';
-import type { KubeClient, ResourceClient } from '../../common/kube/client.js';
+import type { KubeClient } from '../../common/kube/client.js';
 import type { KubeObject } from '../../common/kube/types.js';
 import type { CheckpointResult, ContainerArtifact } from '../../proto/gen/lpm/v1/agent.js';
-import { isoTime, withCondition, withPhase } from '../status/conditions.js';
+import { isoTime } from '../status/conditions.js';
 import { CONDITION, REASON } from '../status/reasons.js';
-import { updateStatus } from './update-status.js';
+import { createOrFind, remove } from './api-verbs.js';
+import { isOwnedBy, type Checkpoint, type CheckpointStatus } from './kinds.js';
+import { CHECKPOINT_UID_ANNOTATION, childName, containerContentName, podContentName } from './names.js';
+import {
+  boundStatus,
+  failedStatus,
+  isFinal,
+  runningStatus,
+  succeededStatus,
+  withConditionOf,
+} from './status.js';
+import { updateCheckpoint } from './update-status.js';
 
-/** On a content: UID of the checkpoint operation under which the agent holds the artifact. */
-export const CHECKPOINT_UID_ANNOTATION = `${GROUP}/checkpoint-uid`;
+const COMPLETE = 'The checkpoint is complete.';
 
 export interface CheckpointSubject {
   podCheckpoint: PodCheckpoint | undefined;
@@ -34,26 +42,6 @@ export interface CheckpointOrigin {
   podUID: string;
   containers: { name: string; containerID: string }[];
 }
-
-interface CheckpointStatus {
-  phase?: CheckpointPhase;
-  message?: string;
-  reason?: string;
-  conditions?: Condition[];
-  phaseTransitions?: { phase: string; transitionTime: string }[];
-  observedGeneration?: number;
-  startTime?: string;
-  completionTime?: string;
-  boundContentName?: string;
-  sizeBytes?: number;
-  nodeName?: string;
-  podUID?: string;
-  containerID?: string;
-  containerCheckpoints?: string[];
-}
-
-export const podContentName = (uid: string) => `podcheckpointcontent-${uid}`;
-export const containerContentName = (uid: string) => `containercheckpointcontent-${uid}`;
 
 export class CheckpointObjects {
   constructor(
@@ -73,13 +61,13 @@ export class CheckpointObjects {
         spec,
       });
       if (!isOwnedBy(podCheckpoint, uid!)) continue;
-      return { podCheckpoint, containerCheckpoints: await this.createChildren(podCheckpoint, origin) };
+      return { podCheckpoint, containerCheckpoints: await this.#createChildren(podCheckpoint, origin) };
     }
     throw new Error(`There are PodCheckpoints ${name} and ${name}-${uid!.slice(0, 8)} already.`);
   }
 
   /** The ContainerCheckpoints of a PodCheckpoint, made or found. */
-  async createChildren(
+  async #createChildren(
     podCheckpoint: PodCheckpoint,
     origin: CheckpointOrigin,
   ): Promise<ContainerCheckpoint[]> {
@@ -88,7 +76,7 @@ export class CheckpointObjects {
       origin.containers.map((container) =>
         createOrFind(this.client.containerCheckpoints, {
           metadata: {
-            name: `${name}-${container.name}`,
+            name: childName(name, container.name),
             namespace: namespace!,
             ownerReferences: [ownedBy('PodCheckpoint', podCheckpoint.metadata)],
           },
@@ -111,21 +99,23 @@ export class CheckpointObjects {
 
   async markRunning(subject: CheckpointSubject, origin: CheckpointOrigin): Promise<void> {
     const now = this.now();
-    await this.#updateAll(subject, (status, object) => {
-      // Late, or by a controller that another has replaced: what has ended stays so.
-      if (isFinal(status)) return status;
-      return {
-        ...withPhase(withPhase(status, 'Pending', now), 'Running', now),
-        message: `Pod ${origin.podName} is being checkpointed on node ${origin.nodeName}.`,
-        observedGeneration: object.metadata.generation ?? 1,
-        nodeName: origin.nodeName,
-        podUID: origin.podUID,
-        startTime: status.startTime ?? isoTime(now),
-        ...(object.kind === 'PodCheckpoint'
-          ? { containerCheckpoints: subject.containerCheckpoints.map(({ metadata }) => metadata.name) }
-          : { containerID: containerOf(object, origin)?.containerID ?? '' }),
-      };
-    });
+    const { nodeName, podUID } = origin;
+    const message = `Pod ${origin.podName} is being checkpointed on node ${nodeName}.`;
+    await this.#updateAll(subject, (status, object) =>
+      runningStatus(
+        status,
+        object,
+        message,
+        {
+          nodeName,
+          podUID,
+          ...('containerName' in object.spec
+            ? { containerID: containerOf(object as ContainerCheckpoint, origin)?.containerID ?? '' }
+            : { containerCheckpoints: subject.containerCheckpoints.map(({ metadata }) => metadata.name) }),
+        },
+        now,
+      ),
+    );
   }
 
   /** Makes the contents, binds them and marks everything as succeeded. */
@@ -160,7 +150,7 @@ export class CheckpointObjects {
           ...time,
         },
       });
-      await this.#bound(this.client.containerCheckpoints, child, content, Number(artifact.bytes), now);
+      await this.#bound(child, content, Number(artifact.bytes), now);
     }
     const { podCheckpoint } = subject;
     if (!podCheckpoint) return;
@@ -178,14 +168,7 @@ export class CheckpointObjects {
         ...time,
       },
     });
-    await this.#bound(this.client.podCheckpoints, podCheckpoint, content, Number(result.totalBytes), now);
-  }
-
-  async fail(subject: CheckpointSubject, reason: string, message: string): Promise<void> {
-    const now = this.now();
-    await this.#updateAll(subject, (status, object) =>
-      isFinal(status) ? status : failedStatus(status, object, reason, message, now),
-    );
+    await this.#bound(podCheckpoint, content, Number(result.totalBytes), now);
   }
 
   /**
@@ -206,168 +189,42 @@ export class CheckpointObjects {
       const ended = isFinal(status)
         ? status
         : succeeded
-          ? succeededStatus(status, object, now)
+          ? succeededStatus(status, object, COMPLETE, now)
           : failedStatus(status, object, reason, why, now);
-      return {
-        ...ended,
-        conditions: withCondition(
-          ended.conditions,
-          {
-            type: CONDITION.ArtifactAvailable,
-            status: 'False',
-            reason: REASON.Discarded,
-            message: 'The artifact was removed at the end of the migration that it was made for.',
-          },
-          now,
-          object.metadata.generation,
-        ),
-      };
+      return withConditionOf(ended, object, now, {
+        type: CONDITION.ArtifactAvailable,
+        status: 'False',
+        reason: REASON.Discarded,
+        message: 'The artifact was removed at the end of the migration that it was made for.',
+      });
     });
   }
 
-  async #bound<T extends PodCheckpoint | ContainerCheckpoint>(
-    client: ResourceClient<T>,
-    object: T,
-    content: string,
-    sizeBytes: number,
-    now: number,
-  ): Promise<void> {
-    await this.#update(client, object, (status) => ({
-      ...succeededStatus(status, object, now),
-      conditions: withCondition(
-        succeededStatus(status, object, now).conditions,
-        {
-          type: CONDITION.ArtifactAvailable,
-          status: 'True',
-          reason: REASON.Bound,
-          message: `Content ${content} holds it.`,
-        },
-        now,
-        object.metadata.generation,
-      ),
-      boundContentName: content,
-      sizeBytes,
-    }));
+  async #bound(object: Checkpoint, name: string, sizeBytes: number, now: number): Promise<void> {
+    await updateCheckpoint(this.client, object, (status, live) =>
+      boundStatus(status, live, { name, sizeBytes }, COMPLETE, now),
+    );
   }
 
   async #updateAll(
-    subject: CheckpointSubject,
-    change: (status: CheckpointStatus, object: PodCheckpoint | ContainerCheckpoint) => CheckpointStatus,
+    { podCheckpoint, containerCheckpoints }: CheckpointSubject,
+    change: (status: CheckpointStatus, object: Checkpoint) => CheckpointStatus,
   ): Promise<void> {
-    await Promise.all([
-      ...(subject.podCheckpoint
-        ? [
-            this.#update(this.client.podCheckpoints, subject.podCheckpoint, (status) =>
-              change(status, { ...subject.podCheckpoint!, kind: 'PodCheckpoint' }),
-            ),
-          ]
-        : []),
-      ...subject.containerCheckpoints.map((child) =>
-        this.#update(this.client.containerCheckpoints, child, (status) =>
-          change(status, { ...child, kind: 'ContainerCheckpoint' }),
-        ),
-      ),
-    ]);
-  }
-
-  async #update<T extends PodCheckpoint | ContainerCheckpoint>(
-    client: ResourceClient<T>,
-    { metadata }: T,
-    change: (status: CheckpointStatus) => CheckpointStatus,
-  ): Promise<void> {
-    await updateStatus(
-      client,
-      {
-        name: metadata.name,
-        ...(metadata.namespace ? { namespace: metadata.namespace } : {}),
-        ...(metadata.uid ? { uid: metadata.uid } : {}),
-      },
-      (status) => change(status as CheckpointStatus) as NonNullable<T['status']>,
-    );
+    const all: Checkpoint[] = [...(podCheckpoint ? [podCheckpoint] : []), ...containerCheckpoints];
+    await Promise.all(all.map((object) => updateCheckpoint(this.client, object, change)));
   }
 }
 
-function succeededStatus(status: CheckpointStatus, object: KubeObject, now: number): CheckpointStatus {
-  return {
-    ...withPhase(status, 'Succeeded', now),
-    message: 'The checkpoint is complete.',
-    completionTime: status.completionTime ?? isoTime(now),
-    conditions: withCondition(
-      status.conditions,
-      {
-        type: CONDITION.Complete,
-        status: 'True',
-        reason: REASON.Succeeded,
-        message: 'The checkpoint is complete.',
-      },
-      now,
-      object.metadata.generation,
-    ),
-  };
-}
-
-export function failedStatus<S extends CheckpointStatus>(
-  status: S,
-  object: KubeObject,
-  reason: string,
-  message: string,
-  now: number,
-): S {
-  return {
-    ...withPhase(status, 'Failed', now),
-    reason,
-    message,
-    completionTime: isoTime(now),
-    conditions: withCondition(
-      status.conditions,
-      { type: CONDITION.Failed, status: 'True', reason, message },
-      now,
-      object.metadata.generation,
-    ),
-  };
-}
-
-function isFinal(status: CheckpointStatus): boolean {
-  return status.phase === 'Succeeded' || status.phase === 'Failed';
-}
-
-async function createOrFind<T extends KubeObject>(
-  client: ResourceClient<T>,
-  object: Omit<T, 'apiVersion' | 'kind'>,
-): Promise<T> {
-  const { name, namespace } = object.metadata;
-  try {
-    return await client.create(object as Partial<T>, namespace);
-  } catch (error) {
-    if (error instanceof ApiError && error.isAlreadyExists) return client.get(name, namespace);
-    throw error;
-  }
-}
-
-async function remove<T extends KubeObject>(client: ResourceClient<T>, name: string): Promise<void> {
-  try {
-    await client.delete(name);
-  } catch (error) {
-    if (!(error instanceof ApiError) || !error.isNotFound) throw error;
-  }
-}
-
-function ownedBy(kind: string, { name, uid }: ObjectMeta) {
+export function ownedBy(kind: string, { name, uid }: ObjectMeta) {
   return { apiVersion: API_VERSION, kind, name, uid: uid!, controller: true, blockOwnerDeletion: false };
 }
 
-/** True when the object's controller has this UID. */
-export function isOwnedBy(object: KubeObject, uid: string): boolean {
-  return object.metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
-}
-
-function refTo({ metadata }: KubeObject) {
+export function refTo({ metadata }: KubeObject) {
   return { namespace: metadata.namespace!, name: metadata.name, uid: metadata.uid! };
 }
 
-function containerOf(object: PodCheckpoint | ContainerCheckpoint, origin: CheckpointOrigin) {
-  const name = 'containerName' in object.spec ? object.spec.containerName : undefined;
-  return origin.containers.find((container) => container.name === name);
+function containerOf({ spec }: ContainerCheckpoint, origin: CheckpointOrigin) {
+  return origin.containers.find(({ name }) => name === spec.containerName);
 }
 
 function imageOf({ image, imageRef }: ContainerArtifact): { image?: string } {

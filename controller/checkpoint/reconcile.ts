@@ -1,35 +1,53 @@
 /**
- * Reconciles PodCheckpoints and ContainerCheckpoints that a user has made. Those with an owner are a migration's or a
- * PodCheckpoint's business.
+ * Reconciles PodCheckpoints and ContainerCheckpoints that a user has made. Those that a migration or a PodCheckpoint has
+ * made are its business.
  */
 import { API_VERSION } from '../../common/api/names.js';
 import type { ContainerCheckpoint, PodCheckpoint } from '../../common/api/schema.js';
-import type { Pod } from '../../common/kube/types.js';
-import { TcpMode, type CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
-import { inspect, nodeInfo } from '../migration/collect-facts.js';
-import { isFinal } from '../migration/decide.js';
+import { LpmError } from '../../common/errors.js';
+import type { CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
+import type { Refusal } from '../migration/facts.js';
 import type { Operation } from '../migration/observed.js';
 import { containerId } from '../migration/pod-checks.js';
-import { podRef } from '../migration/pod-ref.js';
 import { OperationSet } from '../operations.js';
 import type { Parts } from '../parts.js';
 import type { Requeue } from '../queue.js';
-import { secondsTime, withPhase } from '../status/conditions.js';
-import { decideCheckpoint, type CheckpointFacts, type CheckpointObserved } from './decide.js';
-import type { CheckpointOrigin, CheckpointSubject } from './objects.js';
-import { updateStatus } from './update-status.js';
+import { agentOf, askAgent, askKubelet, podOf } from './ask.js';
+import { createChildren, findChildren } from './children.js';
+import { collectFacts } from './collect-facts.js';
+import { decideCheckpoint, type CheckpointDecision, type CheckpointObserved } from './decide.js';
+import { bindMembers, bindPod } from './finish.js';
+import {
+  clientOf,
+  isFinished,
+  isMade,
+  isPodCheckpoint,
+  type Checkpoint,
+  type CheckpointKind,
+} from './kinds.js';
+import { failedStatus, isFinal, pendingStatus, progressStatus, runningStatus } from './status.js';
+import { podTemplate } from './template.js';
+import { membersOf, turnOf, wayOf, type Turn } from './turn.js';
+import { updateCheckpoint } from './update-status.js';
 
-export type CheckpointKind = 'PodCheckpoint' | 'ContainerCheckpoint';
-type Checkpoint = PodCheckpoint | ContainerCheckpoint;
-interface Work extends Record<'checkpoint', Operation<unknown>> {
-  checkpoint: Operation<CheckpointResult>;
+interface Work extends Record<'ask', Operation<unknown>> {
+  ask: Operation<CheckpointResult>;
 }
 
-const MAX_TURNS = 10;
+/** What an agent was asked for by this process. */
+interface Call {
+  key: string;
+  checkpoint: Checkpoint;
+  operations: OperationSet<Work>;
+}
+
+const MAX_TURNS = 200;
 
 export class CheckpointReconciler {
-  /** By UID of the checkpoint object. */
-  readonly #work = new Map<string, OperationSet<Work>>();
+  /** By UID of what was asked for. */
+  readonly #calls = new Map<string, Call>();
+  /** Beginnings on one pod, one after the other: of two at the same time the second must see the first. */
+  readonly #beginnings = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly parts: Parts,
@@ -40,216 +58,264 @@ export class CheckpointReconciler {
   async reconcile(key: string): Promise<Requeue> {
     const [namespace = '', name = ''] = key.split('/');
     for (let turn = 0; turn < MAX_TURNS; turn += 1) {
-      const object: Checkpoint | undefined = await (this.kind === 'PodCheckpoint'
-        ? this.parts.client.podCheckpoints.find(name, namespace)
-        : this.parts.client.containerCheckpoints.find(name, namespace));
-      if (!object || object.metadata.ownerReferences?.length || object.metadata.deletionTimestamp) return {};
-      const requeue = await this.#step(key, object);
+      const checkpoint = await clientOf(this.parts.client, this.kind).find(name, namespace);
+      this.#abandonOthers(key, checkpoint?.metadata.deletionTimestamp ? undefined : checkpoint);
+      if (!checkpoint || isMade(checkpoint) || checkpoint.metadata.deletionTimestamp) return {};
+      if (isFinished(checkpoint)) return {};
+      const requeue = await this.#step(key, checkpoint);
       if (requeue) return requeue;
     }
     throw new Error(`${this.kind} ${key} decides for ever.`);
   }
 
   /** One step; undefined: look at once again. */
-  async #step(key: string, object: Checkpoint): Promise<Requeue | undefined> {
-    const { parts } = this;
-    const uid = object.metadata.uid!;
-    const work = this.#operations(uid, key);
-    const observed: CheckpointObserved = {
-      now: parts.now(),
-      phase: object.status?.phase,
-      conditions: object.status?.conditions,
-      operation: work.all.checkpoint,
+  async #step(key: string, checkpoint: Checkpoint): Promise<Requeue | undefined> {
+    const isPending = (checkpoint.status?.phase ?? 'Pending') === 'Pending';
+    if (!checkpoint.status?.phase) {
+      await this.#update(checkpoint, (status) => pendingStatus(status, 'Looking at the pod.', this.#now()));
+    }
+    if (!isPending) return this.#act(key, await this.#observe(checkpoint));
+    return this.#inTurn(`${checkpoint.metadata.namespace}/${checkpoint.spec.podName}`, async () =>
+      this.#act(key, {
+        ...(await this.#observe(checkpoint)),
+        facts: await collectFacts(this.parts, checkpoint),
+      }),
+    );
+  }
+
+  async #observe(checkpoint: Checkpoint): Promise<CheckpointObserved> {
+    const members = membersOf(
+      checkpoint,
+      isPodCheckpoint(checkpoint) ? await findChildren(this.parts.client, checkpoint) : [],
+    );
+    const turn = checkpoint.status?.phase === 'Running' ? turnOf(checkpoint, members) : undefined;
+    const call = turn && this.#calls.get(turn.uid);
+    return {
+      now: this.#now(),
+      checkpoint,
+      members,
+      operation: call?.operations.all.ask ?? { state: 'none' },
     };
-    if ((observed.phase ?? 'Pending') === 'Pending') observed.facts = await this.#facts(object);
-    const decision = decideCheckpoint(observed);
-    const subject = this.#subject(object);
+  }
+
+  async #act(key: string, observed: CheckpointObserved): Promise<Requeue | undefined> {
+    const decision: CheckpointDecision = decideCheckpoint(observed);
+    const { checkpoint, members, operation } = observed;
     switch (decision.do) {
       case 'nothing':
-        if (observed.phase === 'Succeeded' || observed.phase === 'Failed') this.#work.delete(uid);
         return {};
       case 'wait':
-        await this.#say(object, decision.message);
-        return { afterMs: decision.afterMs };
-      case 'fail': {
-        const { reason, message, hint } = decision.refusal;
-        await parts.objects.fail(await this.#family(object), reason, hint ? `${message} ${hint}` : message);
-        this.#event(object, 'Warning', reason, message);
-        return {};
-      }
-      case 'begin': {
-        const origin = originOf(observed.facts!.pod!, object);
-        if (this.kind === 'PodCheckpoint') {
-          subject.containerCheckpoints = await parts.objects.createChildren(object as PodCheckpoint, origin);
-        }
-        await parts.objects.markRunning(subject, origin);
-        this.#event(
-          object,
-          'Normal',
-          'Running',
-          `Pod ${origin.podName} is checkpointed on ${origin.nodeName}.`,
+        await this.#update(checkpoint, (status) =>
+          isFinal(status)
+            ? status
+            : { ...pendingStatus(status, decision.message, this.#now()), message: decision.message },
         );
-        return undefined;
-      }
-      case 'checkpoint':
-        work.start('checkpoint', () => this.#checkpoint(object));
+        return { afterMs: decision.afterMs };
+      case 'watch':
+        if (operation.state === 'running' && operation.progress) {
+          const { progress } = operation;
+          await this.#update(checkpoint, (status) => progressStatus(status, progress));
+        }
+        return { afterMs: decision.afterMs };
+      case 'fail':
+        await this.#fail(checkpoint, members, decision.refusal);
         return {};
-      case 'succeed': {
-        const { podName } = object.spec;
-        const origin: CheckpointOrigin = {
-          nodeName: object.status?.nodeName ?? '',
-          podName,
-          podUID: object.status?.podUID ?? '',
-          containers: [],
-        };
-        await parts.objects.succeed(await this.#family(object), origin, decision.result, uid);
-        this.#event(object, 'Normal', 'Succeeded', `Checkpoint of pod ${podName} is complete.`);
-        this.#work.delete(uid);
-        return {};
-      }
+      case 'begin':
+        return this.#orFail(checkpoint, members, () => this.#begin(observed));
+      case 'ask':
+        return this.#ask(key, checkpoint, decision.turn);
+      case 'keep':
+        return this.#orFail(checkpoint, members, async () => {
+          await bindMembers(this.parts, checkpoint, decision.turn, decision.result);
+          this.#calls.delete(decision.turn.uid);
+          if (!isPodCheckpoint(checkpoint)) this.#succeeded(checkpoint);
+        });
+      case 'succeed':
+        return this.#orFail(checkpoint, members, async () => {
+          await bindPod(this.parts, checkpoint as PodCheckpoint, members);
+          this.#succeeded(checkpoint);
+        });
       default:
         return decision satisfies never;
     }
   }
 
-  async #checkpoint(object: Checkpoint): Promise<CheckpointResult> {
-    const { parts } = this;
-    const { podName } = object.spec;
-    const pod = await parts.client.pods.find(podName, object.metadata.namespace);
-    const node = object.status!.nodeName!;
-    const reference =
-      pod?.metadata.uid === object.status!.podUID
-        ? podRef(pod!)
-        : { namespace: object.metadata.namespace!, name: podName, uid: object.status!.podUID! };
-    const origin = pod && originOf(pod, object);
-    return parts.agents.agent(node, parts.caches.nodes.get(node)).checkpoint(
-      {
-        checkpointUid: object.metadata.uid!,
-        pod: reference,
-        containers: (origin?.containers ?? []).map(({ name, containerID }) => ({
-          name,
-          containerId: containerID,
-        })),
-        tcp: TcpMode.TCP_MODE_CLOSE,
-        thawAfter: true,
-        owner: undefined,
-        dumpTimeout: undefined,
-        archive: undefined,
-      },
-      () => {},
-    );
-  }
-
-  async #facts(object: Checkpoint): Promise<CheckpointFacts> {
-    const { parts } = this;
-    const { namespace = '', uid } = object.metadata;
-    const { podName } = object.spec;
-    const pod = await parts.client.pods.find(podName, namespace);
-    const nodeName = pod?.spec?.nodeName;
-    const node = nodeName ? parts.caches.nodes.get(nodeName) : undefined;
-    const [info, inspection] =
-      pod && nodeName && node
-        ? await Promise.all([nodeInfo(parts, nodeName), inspect(parts, nodeName, pod)])
-        : [undefined, undefined];
-    const busyWith = await this.#busyWith(namespace, podName, uid);
-    return {
-      namespace,
-      podName,
-      pod,
-      podNames: parts.caches.pods
-        .list()
-        .filter((other) => other.metadata.namespace === namespace)
-        .map((other) => other.metadata.name),
-      ...('containerName' in object.spec ? { containerName: object.spec.containerName } : {}),
-      ...(nodeName ? { node: { name: nodeName, node, ...(info ? { agent: info } : {}) } } : {}),
-      ...(inspection ? { inspection } : {}),
-      ...(busyWith ? { busyWith } : {}),
-    };
-  }
-
-  /** Asked of the API server: a copy that lags behind would let two dumps of one pod begin. */
-  async #busyWith(namespace: string, podName: string, uid: string | undefined): Promise<string | undefined> {
-    const { client } = this.parts;
-    const [migrations, ...checkpoints] = await Promise.all([
-      client.podMigrations.list({ namespace }),
-      client.podCheckpoints.list({ namespace }),
-      client.containerCheckpoints.list({ namespace }),
-    ]);
-    const same = (other: { metadata: { uid?: string }; spec: { podName: string } }) =>
-      other.spec.podName === podName && other.metadata.uid !== uid;
-    const migration = migrations.items.find((other) => same(other) && !isFinal(other));
-    if (migration) return `migration ${migration.metadata.name} of the same pod`;
-    const checkpoint = checkpoints
-      .flatMap(({ items }): Checkpoint[] => items)
-      .find(
-        (other) =>
-          same(other) && other.status?.phase === 'Running' && !other.metadata.ownerReferences?.length,
+  async #begin({ facts, checkpoint }: CheckpointObserved): Promise<void> {
+    const pod = facts!.pod!;
+    const now = this.#now();
+    const nodeName = pod.spec!.nodeName!;
+    const { name: podName, uid } = pod.metadata;
+    const beginning = { nodeName, podUID: uid! };
+    const message = `Pod ${podName} is being checkpointed on node ${nodeName}.`;
+    const idOf = (container: string) => containerId(pod, container) ?? '';
+    let own: object;
+    if (isPodCheckpoint(checkpoint)) {
+      const containers = pod.spec!.containers.map(({ name }) => name);
+      const children = await createChildren(this.parts.client, checkpoint, containers);
+      await Promise.all(
+        children.map((child) =>
+          this.#update(child, (status, object) => {
+            const its = { ...beginning, containerID: idOf(child.spec.containerName) };
+            if (wayOf(checkpoint) !== 'Kubelet') return runningStatus(status, object, message, its, now);
+            const waits = 'Waits until the containers before it are done.';
+            return isFinal(status) ? status : { ...pendingStatus(status, waits, now), ...its };
+          }),
+        ),
       );
-    return checkpoint ? `checkpoint ${checkpoint.metadata.name} of the same pod` : undefined;
+      own = { containerCheckpoints: children.map(({ metadata }) => metadata.name) };
+    } else {
+      own = { containerID: idOf(checkpoint.spec.containerName) };
+    }
+    await this.#update(checkpoint, (status, object) =>
+      runningStatus(status, object, message, { ...beginning, ...own, podTemplate: podTemplate(pod) }, now),
+    );
+    this.#event(checkpoint, 'Normal', 'Running', `Pod ${podName} is checkpointed on node ${nodeName}.`);
   }
 
-  /** The object and its children, as they stand on the API server. */
-  async #family(object: Checkpoint): Promise<CheckpointSubject> {
-    if (this.kind === 'ContainerCheckpoint') return this.#subject(object);
-    return this.parts.objects.find(object.metadata.namespace!, object.metadata.name);
+  async #ask(key: string, checkpoint: Checkpoint, turn: Turn): Promise<Requeue> {
+    for (const member of turn.members) {
+      if (member.status?.phase !== 'Pending') continue;
+      const message = `Container ${member.spec.containerName} is being checkpointed on node ${checkpoint.status!.nodeName}.`;
+      await this.#update(member, (status, object) => runningStatus(status, object, message, {}, this.#now()));
+    }
+    const call = this.#call(key, checkpoint, turn);
+    const ask = wayOf(checkpoint) === 'Kubelet' ? askKubelet : askAgent;
+    call.operations.start('ask', (onProgress) => ask(this.parts, checkpoint, turn, onProgress));
+    return { afterMs: 1000 };
   }
 
-  #subject(object: Checkpoint): CheckpointSubject {
-    return this.kind === 'PodCheckpoint'
-      ? { podCheckpoint: object as PodCheckpoint, containerCheckpoints: [] }
-      : { podCheckpoint: undefined, containerCheckpoints: [object as ContainerCheckpoint] };
+  /** What cannot be done as things are is the end of the checkpoint; what may pass comes again. */
+  async #orFail(
+    checkpoint: Checkpoint,
+    members: ContainerCheckpoint[],
+    work: () => Promise<void>,
+  ): Promise<Requeue | undefined> {
+    try {
+      await work();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof LpmError) || error.retryable || error.reason === 'NotLeader') throw error;
+      await this.#fail(checkpoint, members, error);
+      return {};
+    }
   }
 
-  async #say(object: Checkpoint, message: string): Promise<void> {
-    const { name, namespace, uid } = object.metadata;
-    const reference = { name, namespace: namespace!, uid: uid! };
-    const change = <S extends { phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed'; message?: string }>(
-      status: S,
-    ): S => ({
-      ...withPhase(status, status.phase ?? 'Pending', this.parts.now()),
-      message,
-    });
-    if (this.kind === 'PodCheckpoint')
-      await updateStatus(this.parts.client.podCheckpoints, reference, change);
-    else await updateStatus(this.parts.client.containerCheckpoints, reference, change);
+  async #fail(
+    checkpoint: Checkpoint,
+    members: ContainerCheckpoint[],
+    { reason, message, hint }: Refusal,
+  ): Promise<void> {
+    const sentence = hint ? `${message} ${hint}` : message;
+    const fail = (object: Checkpoint) =>
+      this.#update(object, (status, live) =>
+        isFinal(status) ? status : failedStatus(status, live, reason, sentence, this.#now()),
+      );
+    // First the children: who sees the end of the whole sees that of its parts.
+    await Promise.all(members.filter((member) => member !== checkpoint).map(fail));
+    await fail(checkpoint);
+    this.#abandon(checkpoint.metadata.uid!);
+    for (const member of members) this.#abandon(member.metadata.uid!);
+    this.#event(checkpoint, 'Warning', reason, message);
+    this.#podEvent(
+      checkpoint,
+      'Warning',
+      'CheckpointFailed',
+      `Checkpoint ${checkpoint.metadata.name}: ${message}`,
+    );
+    this.#count(checkpoint, 'Failed');
   }
 
-  #operations(uid: string, key: string): OperationSet<Work> {
-    let work = this.#work.get(uid);
-    if (!work) {
-      const none: Work = { checkpoint: { state: 'none' } };
-      work = new OperationSet<Work>(
-        none,
+  #succeeded(checkpoint: Checkpoint): void {
+    const { name } = checkpoint.metadata;
+    const { podName } = checkpoint.spec;
+    this.#event(checkpoint, 'Normal', 'Succeeded', `Checkpoint of pod ${podName} is complete.`);
+    this.#podEvent(checkpoint, 'Normal', 'Checkpointed', `${this.kind} ${name} of this pod is complete.`);
+    this.#count(checkpoint, 'Succeeded');
+  }
+
+  /** Work for an object of this name that is gone, being deleted, or was replaced by another one. */
+  #abandonOthers(key: string, live: Checkpoint | undefined): void {
+    for (const [uid, call] of this.#calls) {
+      if (call.key === key && call.checkpoint.metadata.uid !== live?.metadata.uid) this.#abandon(uid);
+    }
+  }
+
+  /**
+   * Nobody waits for it any more: an agent that still works on it stops and lets the pod run on. One that cannot be told ends
+   * by itself; what it makes then is swept.
+   */
+  #abandon(uid: string): void {
+    const call = this.#calls.get(uid);
+    if (!call) return;
+    this.#calls.delete(uid);
+    const { checkpoint, operations } = call;
+    const { state } = operations.all.ask;
+    if (wayOf(checkpoint) !== 'Agent' || state === 'none' || state === 'done') return;
+    Promise.resolve()
+      .then(() => agentOf(this.parts, checkpoint).thaw(podOf(checkpoint), uid))
+      .catch((error: unknown) =>
+        this.parts.log.debug(`The agent cannot be told that a checkpoint is given up: ${String(error)}`),
+      );
+  }
+
+  #call(key: string, checkpoint: Checkpoint, { uid }: Turn): Call {
+    let call = this.#calls.get(uid);
+    if (!call) {
+      const operations = new OperationSet<Work>(
+        { ask: { state: 'none' } },
         () => this.enqueue(key),
-        (operation, failure) =>
-          this.parts.log.warn(`${operation} failed: ${failure.message}`, {
+        (_, failure) =>
+          this.parts.log.warn(`The checkpoint failed: ${failure.message}`, {
             checkpoint: key,
             reason: failure.reason,
+            ...(failure.log ? { log: failure.log } : {}),
           }),
+        this.parts.now,
       );
-      this.#work.set(uid, work);
+      this.#calls.set(uid, (call = { key, checkpoint, operations }));
     }
-    return work;
+    return call;
   }
 
-  #event(object: Checkpoint, type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.parts.events.record({ ...object, apiVersion: API_VERSION, kind: this.kind }, type, reason, message);
-    this.parts.log.info(message, {
-      checkpoint: `${object.metadata.namespace}/${object.metadata.name}`,
-      reason,
-      at: secondsTime(this.parts.now()),
+  async #inTurn<T>(pod: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#beginnings.get(pod) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(work);
+    this.#beginnings.set(pod, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#beginnings.get(pod) === mine) this.#beginnings.delete(pod);
+    }
+  }
+
+  #now(): number {
+    return this.parts.now();
+  }
+
+  #update(...[checkpoint, change]: [Checkpoint, Parameters<typeof updateCheckpoint>[2]]) {
+    return updateCheckpoint(this.parts.client, checkpoint, change);
+  }
+
+  #count(checkpoint: Checkpoint, phase: string): void {
+    this.parts.metrics.count('lpm_checkpoints_total', 'Checkpoints of users that have ended.', {
+      kind: this.kind,
+      via: wayOf(checkpoint),
+      phase,
     });
   }
-}
 
-function originOf(pod: Pod, object: Checkpoint): CheckpointOrigin {
-  const wanted = 'containerName' in object.spec ? object.spec.containerName : undefined;
-  return {
-    nodeName: pod.spec?.nodeName ?? '',
-    podName: pod.metadata.name,
-    podUID: pod.metadata.uid!,
-    containers: (pod.spec?.containers ?? [])
-      .filter(({ name }) => wanted === undefined || name === wanted)
-      .map(({ name }) => ({ name, containerID: containerId(pod, name) ?? '' })),
-  };
+  #event(checkpoint: Checkpoint, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const { name, namespace } = checkpoint.metadata;
+    const target = { ...checkpoint, apiVersion: API_VERSION, kind: this.kind };
+    this.parts.events.record(target, type, reason, message);
+    this.parts.log.info(message, { checkpoint: `${namespace}/${name}`, reason });
+  }
+
+  #podEvent(checkpoint: Checkpoint, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const { namespace } = checkpoint.metadata;
+    const { podName: name, import: imported } = checkpoint.spec;
+    const pod = this.parts.caches.pods.get(`${namespace}/${name}`);
+    if (!pod || imported) return;
+    this.parts.events.record({ ...pod, apiVersion: 'v1', kind: 'Pod' }, type, reason, message);
+  }
 }

@@ -1,8 +1,9 @@
 /** Changes the status of an object that may be changed by others at the same time. */
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../../common/kube/api-error.js';
-import type { ResourceClient } from '../../common/kube/client.js';
+import type { KubeClient, ResourceClient } from '../../common/kube/client.js';
 import type { KubeObject } from '../../common/kube/types.js';
+import { clientOf, kindOf, type Checkpoint, type CheckpointStatus } from './kinds.js';
 
 const ATTEMPTS = 8;
 
@@ -13,12 +14,12 @@ const ATTEMPTS = 8;
 export async function updateStatus<T extends KubeObject & { status?: object }>(
   client: ResourceClient<T>,
   reference: { name: string; namespace?: string; uid?: string },
-  change: (status: NonNullable<T['status']>) => NonNullable<T['status']>,
+  change: (status: NonNullable<T['status']>, object: T) => NonNullable<T['status']>,
 ): Promise<T | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     const object = await client.find(reference.name, reference.namespace);
     if (!object || (reference.uid && object.metadata.uid !== reference.uid)) return undefined;
-    const status = change((object.status ?? {}) as NonNullable<T['status']>);
+    const status = change((object.status ?? {}) as NonNullable<T['status']>, object);
     if (isDeepStrictEqual(status, object.status ?? {})) return object;
     try {
       return await client.replaceStatus({ ...object, status });
@@ -27,4 +28,18 @@ export async function updateStatus<T extends KubeObject & { status?: object }>(
       if (!(error instanceof ApiError) || !error.isConflict || attempt === ATTEMPTS) throw error;
     }
   }
+}
+
+/** The same for a checkpoint of either kind. */
+export function updateCheckpoint(
+  client: KubeClient,
+  checkpoint: Checkpoint,
+  change: (status: CheckpointStatus, object: Checkpoint) => CheckpointStatus,
+): Promise<Checkpoint | undefined> {
+  const { name, namespace, uid } = checkpoint.metadata;
+  return updateStatus<Checkpoint>(
+    clientOf(client, kindOf(checkpoint)),
+    { name, namespace: namespace!, uid: uid! },
+    change as (status: NonNullable<Checkpoint['status']>, object: Checkpoint) => CheckpointStatus,
+  );
 }

@@ -4,6 +4,7 @@ import { pause } from '../../common/kube/backoff.js';
 import type { Node, Pod } from '../../common/kube/types.js';
 import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
 import { toFailure } from '../agents/failure.js';
+import { freezesNow } from '../checkpoint/kinds.js';
 import type { Parts } from '../parts.js';
 import { isFinal } from './decide.js';
 import type { Answer, MigrationFacts, NodeFacts } from './facts.js';
@@ -70,10 +71,7 @@ async function runningCheckpoints({ client }: Parts, namespace: string, podName:
   ]);
   return lists
     .flatMap(({ items }): (PodCheckpoint | ContainerCheckpoint)[] => items)
-    .filter(
-      ({ metadata, spec, status }) =>
-        spec.podName === podName && status?.phase === 'Running' && !metadata.ownerReferences?.length,
-    )
+    .filter((checkpoint) => checkpoint.spec.podName === podName && freezesNow(checkpoint))
     .map(({ metadata }) => metadata.name);
 }
 

@@ -9,7 +9,7 @@ import { ApiError } from '../../common/kube/api-error.js';
 import type { ConfigMap } from '../../common/kube/types.js';
 import type { KeptLog } from '../../proto/gen/lpm/v1/agent.js';
 import { toFailure } from '../agents/failure.js';
-import { isOwnedBy } from '../checkpoint/objects.js';
+import { isOwnedBy } from '../checkpoint/kinds.js';
 import type { Parts } from '../parts.js';
 import { findCondition } from '../status/conditions.js';
 import { isRestore } from './from-checkpoint/is-restore.js';

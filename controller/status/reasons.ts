@@ -26,11 +26,18 @@
  *
  * PodCheckpoint and ContainerCheckpoint
  *
- * | type              | True                                | False                                                |
- * |-------------------|-------------------------------------|------------------------------------------------------|
- * | Complete          | Succeeded                           | –                                                    |
- * | Failed            | the failure's reason                | –                                                    |
- * | ArtifactAvailable | Bound: the content holds it         | Discarded: removed at the end of its migration       |
+ * | type                | True                                       | False                                          |
+ * |---------------------|--------------------------------------------|------------------------------------------------|
+ * | Complete            | Succeeded                                  | –                                              |
+ * | Failed              | the failure's reason                       | –                                              |
+ * | ArtifactAvailable   | Bound: the content holds it                | Discarded: removed at the end of its migration |
+ * | RepositoryAvailable | Shared: it lies in the shared repository   | Fallback: it lies on its node only             |
+ *
+ * PodCheckpointContent and ContainerCheckpointContent
+ *
+ * | type    | True | False                                                                                   |
+ * |---------|------|-----------------------------------------------------------------------------------------|
+ * | Removed | –    | the failure's reason: the checkpoint is gone, but the archive cannot be removed          |
  */
 export const CONDITION = {
   Accepted: 'Accepted',
@@ -45,6 +52,8 @@ export const CONDITION = {
   Complete: 'Complete',
   Failed: 'Failed',
   ArtifactAvailable: 'ArtifactAvailable',
+  RepositoryAvailable: 'RepositoryAvailable',
+  Removed: 'Removed',
 } as const;
 
 export type ConditionType = keyof typeof CONDITION;
@@ -72,4 +81,6 @@ export const REASON = {
   Succeeded: 'Succeeded',
   Bound: 'Bound',
   Discarded: 'Discarded',
+  Shared: 'Shared',
+  Fallback: 'Fallback',
 } as const;

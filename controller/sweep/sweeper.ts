@@ -1,5 +1,5 @@
 /** Looks through all nodes once in a while for what nobody works with any more, and puts an end to it. */
-import { CHECKPOINT_UID_ANNOTATION } from '../checkpoint/objects.js';
+import { CHECKPOINT_UID_ANNOTATION } from '../checkpoint/names.js';
 import { toFailure } from '../agents/failure.js';
 import { isFinal } from '../migration/decide.js';
 import type { Parts } from '../parts.js';

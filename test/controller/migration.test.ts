@@ -432,7 +432,12 @@ test('names count on: a second migration of a restored pod does not stack -resto
   await rig.ended('again-1', 'Succeeded');
   // A restored pod is a source like any other to its node.
   const restored = await rig.client.pods.get('again-restored', 'default');
-  rig.master.sources.set(restored.metadata.uid!, { pod: restored, frozen: false, ended: false });
+  rig.master.sources.set(restored.metadata.uid!, {
+    pod: restored,
+    ids: new Map(),
+    frozen: false,
+    ended: false,
+  });
   await rig.migrate('again-2', { podName: 'again-restored', targetNode: 'k8s-worker' });
   const status = await rig.ended('again-2', 'Succeeded');
   assert.equal(status.restoredPodName, 'again-restored-2');

@@ -13,6 +13,7 @@ import { Log } from '../../controller/log.js';
 import { runController, type Controller } from '../../controller/run.js';
 import { startTestApiServer, type TestApiServer } from '../cluster/apiserver/testing.js';
 import { createCa, issueCertificate } from '../cluster/pki.js';
+import type { SimulatedRepository } from './simulated-archives.js';
 import { SimulatedNode } from './simulated-node.js';
 
 export class Rig {
@@ -47,8 +48,9 @@ export class Rig {
       createSecureContext({ cert: own.cert, key: own.key, ca: ca.cert, minVersion: 'TLSv1.3' }),
     );
     // Two addresses of the loopback network, so that both agents can have the same port. Their clocks differ by minutes.
-    const worker = new SimulatedNode('k8s-worker', '127.0.0.1', 180_000, client, ca);
-    const master = new SimulatedNode('k8s-master', '127.0.0.2', -240_000, client, ca);
+    const repository: SimulatedRepository = new Map();
+    const worker = new SimulatedNode('k8s-worker', '127.0.0.1', 180_000, client, ca, repository);
+    const master = new SimulatedNode('k8s-master', '127.0.0.2', -240_000, client, ca, repository);
     const rig = new Rig(api, client, worker, master, tls, { ...own, ca: ca.cert });
     rig.port = await worker.start(0);
     await master.start(rig.port);

@@ -2,7 +2,7 @@
 import { secondsTime } from '../../controller/status/conditions.js';
 import type { ContainerCheckpointContent, PodCheckpointContent } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
-import { containerContentName, podContentName } from '../../controller/checkpoint/objects.js';
+import { containerContentName, podContentName } from '../../controller/checkpoint/names.js';
 import type { Rig } from './rig.js';
 
 export interface Contents {

@@ -2,34 +2,26 @@
  * Simulated: a node as the controller sees it. An agent that speaks the real protocol over real mutual TLS but keeps its
  * containers in a Map, and as much of a kubelet as the pods' status needs. For tests of the controller only.
  */
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  status,
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-} from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import {
   AGENT_COMMON_NAME_PREFIX,
   AGENT_ORGANIZATION,
   agentDnsName,
   ANNOTATION,
 } from '../../common/api/names.js';
-import { ERRORS, LpmError, type Reason } from '../../common/errors.js';
+import { LpmError } from '../../common/errors.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import { ListWatch } from '../../common/kube/list-watch.js';
 import type { Pod } from '../../common/kube/types.js';
 import { secondsTime } from '../../controller/status/conditions.js';
 import {
   AgentServiceService,
+  type CheckpointRequest,
   CheckpointResponse,
   ListHoldingsResponse,
   type CheckpointOwner,
   Claim,
   ContainerFacts,
-  ErrorDetail,
   GetNodeInfoResponse,
   GetPodStateResponse,
   InspectPodResponse,
@@ -40,9 +32,13 @@ import {
   type AgentServiceServer,
 } from '../../proto/gen/lpm/v1/agent.js';
 import { issueCertificate, type KeyPair } from '../cluster/pki.js';
+import { stream, unary } from './grpc-handlers.js';
+import { SimulatedArchives, type SimulatedRepository } from './simulated-archives.js';
 
 interface SimulatedSource {
   pod: Pod;
+  /** IDs of its containers by name; a container that was restarted has another one. */
+  ids: Map<string, string>;
   frozen: boolean;
   ended: boolean;
 }
@@ -88,6 +84,7 @@ export class SimulatedNode {
     handlersWait: true,
     logs: () => [],
   };
+  readonly archives: SimulatedArchives;
   readonly #checkpoints = new Map<
     string,
     { uid: string; frozenAt: Date; owner: CheckpointOwner | undefined }
@@ -105,7 +102,10 @@ export class SimulatedNode {
     readonly clockSkewMs: number,
     private readonly client: KubeClient,
     private readonly ca: KeyPair,
-  ) {}
+    repository: SimulatedRepository,
+  ) {
+    this.archives = new SimulatedArchives(this, repository);
+  }
 
   /** Starts agent and kubelet. With port 0 any port is taken. Returns the agent's port. */
   async start(port: number): Promise<number> {
@@ -193,7 +193,8 @@ export class SimulatedNode {
       return;
     }
     if (!isTarget && !this.sources.has(uid)) {
-      this.sources.set(uid, { pod, frozen: false, ended: false });
+      const ids = new Map(pod.spec!.containers.map(({ name }) => [name, `${name}-of-${uid}`]));
+      this.sources.set(uid, { pod, ids, frozen: false, ended: false });
       await this.#running(pod);
     } else if (isTarget && !this.targets.has(uid)) {
       this.targets.set(uid, {
@@ -216,11 +217,18 @@ export class SimulatedNode {
           imageID: 'sha256:simulated',
           ready: true,
           restartCount: 0,
-          containerID: `containerd://${name}-of-${pod.metadata.uid}`,
+          containerID: `containerd://${this.sources.get(pod.metadata.uid!)?.ids.get(name) ?? `${name}-of-${pod.metadata.uid}`}`,
           state: { running: { startedAt: '2030-01-01T00:00:00Z' } },
         })),
       })
       .catch(() => {});
+  }
+
+  /** The kubelet starts a container anew, and says so in the pod's status. */
+  async restartContainer(uid: string, name: string): Promise<void> {
+    const { pod, ids } = this.sources.get(uid)!;
+    ids.set(name, `${ids.get(name)}-again`);
+    await this.#running(pod);
   }
 
   async #removeObject({ metadata }: Pod): Promise<void> {
@@ -229,7 +237,7 @@ export class SimulatedNode {
       .catch(() => {});
   }
 
-  #time(): Date {
+  time(): Date {
     return new Date(Date.now() + this.clockSkewMs);
   }
 
@@ -239,7 +247,7 @@ export class SimulatedNode {
         GetNodeInfoResponse.fromPartial({
           nodeName: this.name,
           agentVersion: 'simulated',
-          agentTime: this.#time(),
+          agentTime: this.time(),
           architecture: 'amd64',
           cgroupVersion: 2,
           runtimeName: 'containerd',
@@ -257,20 +265,22 @@ export class SimulatedNode {
         return InspectPodResponse.fromPartial({
           containers: source.pod.spec!.containers.map(({ name }) => ({
             name,
-            containerId: `${name}-of-${pod!.uid}`,
+            containerId: source.ids.get(name) ?? `${name}-of-${pod!.uid}`,
             memoryBytes: 1_000_000n,
             ...this.behaviour.facts,
           })),
         });
       }),
       getPodState: unary(({ podUid }) => this.#podState(podUid)),
-      checkpoint: stream<CheckpointResponse>(async ({ checkpointUid, pod, thawAfter, owner }, write) => {
+      checkpoint: stream<CheckpointResponse, CheckpointRequest>(async (request, write) => {
         this.calls.push('checkpoint');
+        if (request.archive) return this.archives.checkpoint(request, write);
+        const { checkpointUid, pod, thawAfter, owner } = request;
         const source = this.sources.get(pod!.uid);
         if (!source || source.ended) throw new LpmError('PodNotFound', 'The pod is not here.');
         if (this.#over.has(checkpointUid)) throw new LpmError('Revoked', 'This checkpoint was given up.');
         const before = this.#checkpoints.get(pod!.uid);
-        const frozenAt = before && before.uid === checkpointUid ? before.frozenAt : this.#time();
+        const frozenAt = before && before.uid === checkpointUid ? before.frozenAt : this.time();
         source.frozen = true;
         write({ event: { $case: 'progress', value: progress(Step.STEP_DUMP, 50n) } });
         try {
@@ -286,7 +296,7 @@ export class SimulatedNode {
             $case: 'result',
             value: {
               frozenAt,
-              completedAt: this.#time(),
+              completedAt: this.time(),
               totalBytes: 4096n,
               containers: source.pod.spec!.containers.map(({ name, image }) => ({
                 containerName: name,
@@ -304,7 +314,7 @@ export class SimulatedNode {
           },
         });
       }),
-      restore: stream<RestoreResponse>(async (request: RestoreRequest, write) => {
+      restore: stream<RestoreResponse, RestoreRequest>(async (request, write) => {
         const { pod } = request;
         this.calls.push('restore');
         this.restores.push(request);
@@ -316,7 +326,7 @@ export class SimulatedNode {
           if (target.claim === Claim.CLAIM_NONE) {
             target.claim = Claim.CLAIM_COMMITTED;
             target.waiting = false;
-            target.restoredAt = this.#time();
+            target.restoredAt = this.time();
             const live = await this.client.pods.find(pod!.name, pod!.namespace);
             if (live) await this.#running(live);
           }
@@ -344,9 +354,10 @@ export class SimulatedNode {
       thaw: unary(({ pod, checkpointUid }) => {
         this.calls.push('thaw');
         this.#over.add(checkpointUid);
+        this.archives.cancel(checkpointUid);
         const source = this.sources.get(pod?.uid ?? '');
         if (source) source.frozen = false;
-        return { thawed: source ? ['counter'] : [], thawedAt: this.#time() };
+        return { thawed: source ? ['counter'] : [], thawedAt: this.time() };
       }),
       endSource: unary(async ({ pod }) => {
         this.calls.push('endSource');
@@ -376,7 +387,7 @@ export class SimulatedNode {
       listHoldings: unary(() => {
         this.looks += 1;
         return ListHoldingsResponse.fromPartial({
-          agentTime: this.#time(),
+          agentTime: this.time(),
           checkpoints: [...this.#checkpoints].map(([podUid, { uid, owner }]) => ({
             checkpointUid: uid,
             pod: {
@@ -402,13 +413,9 @@ export class SimulatedNode {
             })),
         });
       }),
-      pullArtifacts: notHere,
-      readArchive: notHere,
-      checkpointByKubelet: notHere,
-      listArchives: unary(notKnown),
-      removeArchive: unary(notKnown),
-      openTransfer: unary(notKnown),
-      getTransfer: unary(notKnown),
+      pullArtifacts: notHere(),
+      readArchive: notHere(),
+      ...this.archives.service(),
     };
   }
 
@@ -430,7 +437,7 @@ export class SimulatedNode {
     const target = this.targets.get(uid);
     const checkpoint = this.#checkpoints.get(uid);
     return GetPodStateResponse.fromPartial({
-      agentTime: this.#time(),
+      agentTime: this.time(),
       source: {
         containers: this.sources.has(uid)
           ? [{ name: 'counter', running: true, frozen: this.sources.get(uid)!.frozen }]
@@ -455,49 +462,11 @@ export class SimulatedNode {
   }
 }
 
-const notHere = stream(() =>
-  Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
-);
-
-function notKnown(): never {
-  throw new LpmError('NotSupportedYet', 'Not simulated.');
-}
-
-function progress(step: Step, bytes: bigint) {
-  return { step, containerName: '', bytesDone: bytes, bytesTotal: bytes };
-}
-
-/** An error as the contract wants it: a status code and an ErrorDetail in the trailer. */
-function serviceError(error: unknown): { code: status; details: string; metadata: Metadata } {
-  const metadata = new Metadata();
-  if (!(error instanceof LpmError)) {
-    // A connection that was cut.
-    return { code: status.UNAVAILABLE, details: String(error), metadata };
-  }
-  const { reason, message, hint, log, retryable } = error;
-  metadata.set(
-    'lpm-error-bin',
-    Buffer.from(ErrorDetail.encode({ reason, message, hint, log, retryable, sourceThawed: true }).finish()),
+const notHere = <Request, Response>() =>
+  stream<Response, Request>(() =>
+    Promise.reject(new LpmError('Internal', 'Nothing is transferred here (simulated).')),
   );
-  return { code: ERRORS[reason satisfies Reason].grpcStatus, details: message, metadata };
-}
 
-function unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
-  return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>) => {
-    void (async () => handle(call.request))().then(
-      (response) => done(null, response),
-      (error: unknown) => done(serviceError(error)),
-    );
-  };
-}
-
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the request's type differs with the method
-function stream<Response>(handle: (request: any, write: (response: Response) => void) => Promise<void>) {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  return (call: ServerWritableStream<any, Response>) => {
-    handle(call.request, (response) => call.write(response)).then(
-      () => call.end(),
-      (error: unknown) => call.emit('error', serviceError(error)),
-    );
-  };
+export function progress(step: Step, bytes: bigint) {
+  return { step, containerName: '', bytesDone: bytes, bytesTotal: bytes };
 }

@@ -5,7 +5,7 @@ import type { Node, Pod } from '../../../common/kube/types.js';
 import type { ArchiveSource } from '../../../proto/gen/lpm/v1/agent.js';
 import type { Agent } from '../../agents/agent.js';
 import type { BoundCheckpoint } from '../../checkpoint/bound.js';
-import { CHECKPOINT_UID_ANNOTATION } from '../../checkpoint/objects.js';
+import { CHECKPOINT_UID_ANNOTATION } from '../../checkpoint/names.js';
 import type { Parts } from '../../parts.js';
 import type { TargetPod, TargetPodPlan } from '../../../common/pods/target-pod.js';
 import { boundTo } from './collect.js';
