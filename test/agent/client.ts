@@ -6,6 +6,7 @@ import {
   AgentServiceClient,
   ErrorDetail,
   type AgentServiceServer,
+  type CheckpointResult,
   type Progress,
 } from '../../proto/gen/lpm/v1/agent.js';
 
@@ -39,9 +40,8 @@ type UnaryName =
   | 'endSource'
   | 'discard'
   | 'listHoldings';
-type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts'> = Parameters<
-  AgentServiceClient[Name]
->[0];
+type Request<Name extends UnaryName | 'checkpoint' | 'checkpointByKubelet' | 'restore' | 'pullArtifacts'> =
+  Parameters<AgentServiceClient[Name]>[0];
 type Response<Name extends UnaryName> =
   AgentServiceServer[Name] extends handleUnaryCall<never, infer Answer> ? Answer : never;
 
@@ -87,6 +87,9 @@ export class AgentClient {
 
   checkpoint(request: Request<'checkpoint'>, onProgress?: (progress: Progress) => void) {
     return lastOf(this.raw.checkpoint(request), onProgress);
+  }
+  checkpointByKubelet(request: Request<'checkpointByKubelet'>, onProgress?: (progress: Progress) => void) {
+    return lastOf<CheckpointResult>(this.raw.checkpointByKubelet(request), onProgress);
   }
   restore(request: Request<'restore'>, onProgress?: (progress: Progress) => void) {
     return lastOf(this.raw.restore(request), onProgress);

@@ -19,7 +19,8 @@ const leastTimeout = 120;
 
 /**
  * Tests write a word into this file of the node to make the API behave as it may in other clusters, for as long as it is there:
- * `off` (feature gate off, or an old kubelet), `forbidden`, `fail WORDS` (the runtime's words), `hang`.
+ * `off` (feature gate off, or an old kubelet), `forbidden`, `fail WORDS` (the runtime's words), `hang` (before it does anything),
+ * `hold` (when it has done everything).
  */
 export const checkpointSwitch = '/run/lpm-kubelet-checkpoint';
 
@@ -60,10 +61,11 @@ export async function checkpoint(
   const failed = (why: string): HttpError =>
     new HttpError(500, `checkpointing of ${namespace}/${name}/${container} failed (${why})`);
   if (word === 'fail') throw failed(rest);
-  if (word === 'hang') {
-    // Until the switch is taken away, or the client goes.
-    while (readSwitch().word === 'hang' && !response.destroyed) await delay(50);
-  }
+  /** Until the switch is turned again, or the client goes. */
+  const stand = async (): Promise<void> => {
+    while (readSwitch().word === word && !response.destroyed) await delay(50);
+  };
+  if (word === 'hang') await stand();
   const run = runsOf(await observePod(cri, uidOf(pod)), container).find(isRunning);
   if (!run) throw failed(`container ${container} not found`);
   mkdirSync(KUBELET_CHECKPOINTS, { recursive: true, mode: 0o700 });
