@@ -33,6 +33,8 @@ export interface CheckpointManifest {
   nodeName: string;
   /** The node's boot in which it was made (/proc/sys/kernel/random/boot_id). */
   bootId?: string;
+  /** It is no result of its own but waits to be packed into archives; its data was not synced. */
+  forArchive?: true;
   result: CheckpointResult;
   files: ArtifactFile[];
 }

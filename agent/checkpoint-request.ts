@@ -1,5 +1,11 @@
 import { LpmError } from '../common/errors.js';
-import { TcpMode, type CheckpointOwner, type CheckpointRequest } from '../proto/gen/lpm/v1/agent.js';
+import {
+  ArchiveCompression,
+  TcpMode,
+  type ArchiveOptions,
+  type CheckpointOwner,
+  type CheckpointRequest,
+} from '../proto/gen/lpm/v1/agent.js';
 import type { Owner } from './artifacts.js';
 import {
   checkContainerId,
@@ -21,7 +27,20 @@ export interface CheckedRequest {
   owner?: Owner;
   /** Milliseconds that the dump may take; absent: the agent's own limit. */
   dumpTimeoutMs?: number;
+  /** How its archives are kept; absent when it is kept as it is. */
+  archive?: ArchiveRequest;
 }
+
+/** ArchiveOptions whose every field may be used. */
+export interface ArchiveRequest {
+  clusterUid: string;
+  compression: ArchiveCompression;
+  encrypt: boolean;
+  /** JSON of an object, or empty. */
+  podJson: string;
+}
+
+const MAX_POD_JSON_BYTES = 1024 * 1024;
 
 /** @throws InvalidArgument */
 export function checkRequest(request: CheckpointRequest): CheckedRequest {
@@ -35,6 +54,12 @@ export function checkRequest(request: CheckpointRequest): CheckedRequest {
     throw new LpmError(
       'InvalidArgument',
       'The request does not say for which migration the pod stays frozen.',
+    );
+  }
+  if (request.archive && !request.thawAfter) {
+    throw new LpmError(
+      'InvalidArgument',
+      'Only a checkpoint after which the pod runs on is packed into archives.',
     );
   }
   const { dumpTimeout } = request;
@@ -52,7 +77,29 @@ export function checkRequest(request: CheckpointRequest): CheckedRequest {
     thawAfter: request.thawAfter,
     ...(request.owner ? { owner: checkOwner(request.owner) } : {}),
     ...(dumpTimeoutMs === undefined ? {} : { dumpTimeoutMs }),
+    ...(request.archive ? { archive: checkArchiveOptions(request.archive) } : {}),
   };
+}
+
+/** @throws InvalidArgument */
+export function checkArchiveOptions(options: ArchiveOptions): ArchiveRequest {
+  const { clusterUid, compression, encrypt, podJson } = options;
+  if (compression === ArchiveCompression.UNRECOGNIZED) {
+    throw new LpmError('InvalidArgument', 'Unknown compression of archives.');
+  }
+  if (Buffer.byteLength(podJson) > MAX_POD_JSON_BYTES || !(podJson === '' || isObject(podJson))) {
+    throw new LpmError('InvalidArgument', 'pod_json is not a JSON object of at most 1 MiB.');
+  }
+  return { clusterUid: checkUid(clusterUid, 'cluster UID').toLowerCase(), compression, encrypt, podJson };
+}
+
+function isObject(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 function checkOwner(owner: CheckpointOwner): Owner {

@@ -1,9 +1,10 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { copyFile, statfs, writeFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError, messageOf } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import {
+  ArchiveCompression,
   Step,
   type CheckpointRequest,
   type CheckpointResult,
@@ -17,10 +18,17 @@ import {
   readManifest,
   syncFileSystem,
   type ArtifactFile,
+  type CheckpointManifest,
 } from './artifacts.js';
+import { usedCompression } from './archives/compress.js';
+import { answeredResult } from './archives/keep.js';
+import { archiveFolder } from './archives/node-files.js';
+import { archiveArtifacts, dropArtifacts } from './archives/of-checkpoint.js';
+import { dropUnanswered } from './archives/remove.js';
+import { prepareSeal } from './archives/seal.js';
 import { podCgroupOf, processesBelow, waitFrozen, setFreezer, type FreezerCgroup } from './cgroup.js';
 import { copyQuietLog } from './container-log.js';
-import { checkRequest, type CheckedRequest } from './checkpoint-request.js';
+import { checkRequest, type ArchiveRequest, type CheckedRequest } from './checkpoint-request.js';
 import type { Context } from './context.js';
 import { pagesWritten } from './criu-stats.js';
 import { dumpContainer } from './dump.js';
@@ -101,6 +109,8 @@ async function checkpoint(
 ): Promise<CheckpointResult> {
   const { state } = context;
   const log = context.log.with({ checkpoint_uid: request.checkpointUid, pod_uid: request.pod.uid });
+  const answered = request.archive && answeredResult(context, request.checkpointUid);
+  if (answered) return answered;
   if (isThawed(state, request.checkpointUid)) {
     throw new LpmError(
       'Revoked',
@@ -109,14 +119,20 @@ async function checkpoint(
     );
   }
   const finished = readManifest(state, request.checkpointUid);
-  if (finished) {
+  if (request.archive && finished?.bootId === bootId()) return pack(finished, request.archive);
+  if (request.archive && finished) await dropArtifacts(context, request.checkpointUid);
+  else if (finished) {
     await checkFenced(context, finished);
     return finished.result;
   }
   let frozen: readonly FreezerCgroup[] = [];
   try {
+    if (request.archive) {
+      await prepareSeal(context.archives, request.archive);
+      await dropUnanswered(context, request.checkpointUid);
+    }
     const containers = await identify(context, request);
-    await checkRoom(context, containers);
+    await checkRoom(context, containers, request.archive);
     const runtime = await findOciRuntime(context.host);
     const podCgroup = podCgroupOf(containers[0]!.oci.freezer, request.pod.uid);
     if (!podCgroup && !request.thawAfter) {
@@ -223,7 +239,7 @@ async function checkpoint(
         archive: undefined,
       });
     }
-    if (request.thawAfter) await syncFileSystem(folder);
+    if (request.thawAfter && !request.archive) await syncFileSystem(folder);
     const result: CheckpointResult = {
       frozenAt,
       completedAt: new Date(),
@@ -233,28 +249,40 @@ async function checkpoint(
       frozenFor: frozenMs === undefined ? undefined : durationOf(frozenMs),
     };
     stopIfCanceled(operation);
-    completeArtifacts(state, {
+    const manifest: CheckpointManifest = {
       version: 1,
       checkpointUid: request.checkpointUid,
       pod: request.pod,
       ...(request.owner ? { owner: request.owner } : {}),
       nodeName: context.nodeName,
       bootId: bootId(),
+      ...(request.archive ? { forArchive: true } : {}),
       result,
       files,
-    });
+    };
+    completeArtifacts(state, manifest);
     // A migration does not wait for the disk: until the commit the frozen process itself is there, and a crash of the node
     // takes that away with the unwritten pages. Nor is the transfer made to share the disk with a sync of files that are
     // usually discarded seconds later; what is kept longer is synced then.
     if (!request.thawAfter) setTimeout(() => void syncFileSystem(state.artifactsRoot), LATE_SYNC_MS).unref();
-    context.metrics.add('lpm_agent_source_frozen_seconds_sum', '', (Date.now() - frozenAt.getTime()) / 1000);
+    const stoodMs = frozenMs ?? performance.now() - monotonicMs;
+    context.metrics.add('lpm_agent_source_frozen_seconds_sum', '', stoodMs / 1000);
     context.metrics.add('lpm_agent_source_frozen_seconds_count');
-    log.info('checkpointed', { bytes: result.totalBytes, frozen_ms: Date.now() - frozenAt.getTime() });
-    return result;
+    log.info('checkpointed', { bytes: result.totalBytes, frozen_ms: Math.round(stoodMs) });
+    return request.archive ? await pack(manifest, request.archive) : result;
   } catch (error) {
     const failure = await undo(context, request, frozen, error);
     log.error('the checkpoint failed', { reason: failure.reason, error: failure.message });
     throw failure;
+  }
+
+  async function pack(complete: CheckpointManifest, options: ArchiveRequest): Promise<CheckpointResult> {
+    const result = await archiveArtifacts(context, complete, options, operation);
+    log.info('archived the checkpoint', {
+      archives: result.containers.map(({ archive }) => archive?.uri),
+      bytes: result.totalBytes,
+    });
+    return result;
   }
 }
 
@@ -294,18 +322,41 @@ export function doomedProcesses(frozen: readonly FreezerCgroup[]): number {
   return [...pids].filter((pid) => pendingSignals(pid).kill).length;
 }
 
-async function checkRoom(context: Context, containers: readonly RunningContainer[]): Promise<void> {
+/** A dump must fit; so must its archive beside it, unless that is compressed to nobody knows how little. */
+async function checkRoom(
+  context: Context,
+  containers: readonly RunningContainer[],
+  archive: ArchiveRequest | undefined,
+): Promise<void> {
   const wanted = containers.reduce(
     (sum, { oci }) => sum + memoryBytes(processesBelow(oci.freezer.dir)),
     SPARE_BYTES,
   );
-  const { bavail, bsize } = await statfs(context.state.root);
+  const { root } = context.state;
+  await mustHaveRoom(context, root, wanted, 'The dump');
+  if (
+    !archive ||
+    (await usedCompression(archive.compression)) !== ArchiveCompression.ARCHIVE_COMPRESSION_NONE
+  )
+    return;
+  const folder = await archiveFolder(context.host);
+  const together = (await stat(folder)).dev === (await stat(root)).dev;
+  await mustHaveRoom(
+    context,
+    folder,
+    together ? 2 * wanted : wanted,
+    together ? 'The dump and its archive' : 'The archive',
+  );
+}
+
+async function mustHaveRoom(context: Context, folder: string, wanted: number, what: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (free > wanted) return;
   const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 1048576)} MiB`;
   throw new LpmError(
     'NoSpace',
-    `The dump takes about ${mebibytes(wanted)}, but only ${mebibytes(free)} are free in ${context.state.root} on node ${context.nodeName}.`,
+    `${what} may take ${mebibytes(wanted)}, but only ${mebibytes(free)} are free in ${folder} on node ${context.nodeName}.`,
     { hint: 'Make room there.' },
   );
 }

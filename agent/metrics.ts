@@ -68,6 +68,9 @@ const HELP: Readonly<Record<string, string>> = {
   lpm_agent_source_frozen_seconds: 'Time from the first freeze to the complete checkpoint.',
   lpm_agent_frozen_containers: 'Containers on this node that are frozen now, by whomever.',
   lpm_agent_checkpoints: 'Checkpoints that lie on this node, finished or not.',
+  lpm_agent_archives: 'Archives of checkpoints that this node keeps.',
+  lpm_agent_archive_bytes: 'Bytes of these archives.',
+  lpm_agent_repository_free_bytes: 'Room in the shared repository; NaN when this node does not reach it.',
   lpm_agent_restores_staged: 'Pods for which artifacts of a checkpoint are staged on this node.',
   lpm_agent_operations_in_progress: 'Checkpoints and restores in progress.',
 };

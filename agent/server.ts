@@ -4,6 +4,7 @@ import { Server, type ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../common/errors.js';
 import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
 import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
+import { archiveCounts, recoverArchives, removeForgottenArchives } from './archives/recover.js';
 import { archiveStore } from './archives/transfer-store.js';
 import { knownCheckpoints } from './artifacts.js';
 import { Checkpoints } from './checkpoint.js';
@@ -46,7 +47,9 @@ export async function startAgent(
   tls: TlsFiles,
   { listen, healthListen, transferListen }: Addresses,
 ): Promise<RunningAgent> {
+  // First what stands still for it.
   await recoverCheckpoints(context);
+  await recoverArchives(context);
   const checkpoints = new Checkpoints(context);
   const restores = new Restores(context, tls);
   const transfers = new Transfers();
@@ -62,6 +65,12 @@ export async function startAgent(
     'lpm_agent_restores_staged',
     async () => (await restoreHoldings(context)).filter(({ staged }) => staged).length,
   );
+  context.metrics.gauge('lpm_agent_archives', () => archiveCounts(context).archives);
+  context.metrics.gauge('lpm_agent_archive_bytes', () => archiveCounts(context).bytes);
+  context.metrics.gauge('lpm_agent_repository_free_bytes', async () => {
+    const { shared, freeBytes } = await context.archives.repository.state();
+    return shared ? Number(freeBytes) : NaN;
+  });
   const readiness = async (): Promise<string> =>
     context.cri.version().then(
       () => '',
@@ -69,7 +78,8 @@ export async function startAgent(
     );
 
   const server = new Server({
-    'grpc.max_receive_message_length': 1 << 20,
+    // A pod object takes up to a mebibyte of a request.
+    'grpc.max_receive_message_length': 2 << 20,
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
@@ -86,6 +96,7 @@ export async function startAgent(
       removeForgottenMarks(context),
       removeOldThawedMarks(context),
       removeOldLogs(context.state),
+      removeForgottenArchives(context, (uid) => checkpoints.isRunning(uid)),
     ]).catch((error: unknown) => context.log.warn('cannot look for marks of pods that are gone', { error }));
   };
   const timer = setInterval(forget, FORGET_EVERY_MS);
@@ -114,6 +125,7 @@ export async function startAgent(
       const cut = setTimeout(() => server.forceShutdown(), DRAIN_MS);
       await closed;
       clearTimeout(cut);
+      context.archives.repository.close();
       context.cri.close();
     },
   };

@@ -235,7 +235,11 @@ async function share(
     time: new Date().toISOString(),
   };
   try {
-    await repository.put({ from: archiveFile(context.host, nodeFile), file, sidecar }, onBytes, signal);
+    await repository.put(
+      { from: archiveFile(context.host, nodeFile), file, sidecar },
+      (done) => onBytes?.(bytes + done),
+      signal,
+    );
     return '';
   } catch (error) {
     if (!(error instanceof LpmError) || error.reason === 'Canceled') throw error;
@@ -294,7 +298,7 @@ export async function takeBack(
 }
 
 /** Takes an archive out of its record, and the record away with the last one when nothing was answered of it. */
-function forgetArchive({ state }: Context, checkpointUid: string, container: string): void {
+export function forgetArchive({ state }: Context, checkpointUid: string, container: string): void {
   const found = readRecord(state, checkpointUid);
   if (!found) return;
   const archives = found.archives.filter((each) => each.container !== container);

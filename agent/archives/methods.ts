@@ -1,14 +1,20 @@
-import { LpmError } from '../../common/errors.js';
 import type {
   AgentServiceServer,
   CheckpointByKubeletRequest,
+  ListArchivesRequest,
   OpenTransferRequest,
+  RemoveArchiveRequest,
 } from '../../proto/gen/lpm/v1/agent.js';
+import { authorize } from '../auth.js';
 import type { Context } from '../context.js';
 import { KubeletCheckpoints } from '../kubelet/checkpoint.js';
+import { checkUid } from '../names.js';
 import { toServiceError } from '../rpc-errors.js';
 import { rpcMethods } from '../rpc-methods.js';
 import type { Transfers } from '../transfer-port/transfers.js';
+import { listArchives } from './list.js';
+import { removeArchive } from './remove.js';
+import { sendArchive } from './send.js';
 
 type ArchiveMethods = Pick<
   AgentServiceServer,
@@ -17,21 +23,33 @@ type ArchiveMethods = Pick<
 
 /** The methods of the service that are about archives of users' checkpoints. */
 export function archiveMethods(context: Context, transfers: Transfers): ArchiveMethods {
-  const { unary, watched } = rpcMethods(context);
+  const { unary, watched, note } = rpcMethods(context);
   const byKubelet = new KubeletCheckpoints(context);
-  const notYet = (method: string) => (): never => {
-    throw new LpmError('NotSupportedYet', `This agent does not know ${method} yet.`);
-  };
   return {
     checkpointByKubelet: watched(
       'checkpointByKubelet',
       (request: CheckpointByKubeletRequest) => byKubelet.start(request),
       (event) => ({ event }),
     ),
-    listArchives: unary('listArchives', notYet('ListArchives')),
-    removeArchive: unary('removeArchive', notYet('RemoveArchive')),
-    readArchive: (call) =>
-      void call.emit('error', toServiceError(new LpmError('NotSupportedYet', 'No archives are read here.'))),
+    listArchives: unary('listArchives', ({ clusterUid }: ListArchivesRequest) =>
+      listArchives(context, checkUid(clusterUid, 'cluster UID').toLowerCase()),
+    ),
+    removeArchive: unary('removeArchive', async ({ uri, checkpointUid }: RemoveArchiveRequest) => {
+      const bytes = await removeArchive(context, uri, checkUid(checkpointUid, 'checkpoint UID'));
+      context.log.info('removed an archive', { uri, checkpoint_uid: checkpointUid, bytes });
+      return { bytesFreed: BigInt(bytes) };
+    }),
+    readArchive: (call) => {
+      const send = async (): Promise<void> => {
+        authorize('readArchive', call.getAuthContext());
+        await sendArchive(context, call);
+        call.end();
+      };
+      send().catch((error: unknown) => {
+        note('readArchive', error);
+        call.emit('error', toServiceError(error));
+      });
+    },
     openTransfer: unary('openTransfer', async (request: OpenTransferRequest) => {
       const { uid, direction } = transfers.open(request);
       context.log.info('a transfer is open', { transfer: uid, direction });

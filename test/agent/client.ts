@@ -8,6 +8,7 @@ import {
   type AgentServiceServer,
   type CheckpointResult,
   type Progress,
+  type ReadArchiveResponse,
 } from '../../proto/gen/lpm/v1/agent.js';
 
 /** PEM, each. */
@@ -39,8 +40,15 @@ type UnaryName =
   | 'thaw'
   | 'endSource'
   | 'discard'
+<<<<<<< HEAD
   | 'listHoldings';
 type Request<Name extends UnaryName | 'checkpoint' | 'checkpointByKubelet' | 'restore' | 'pullArtifacts'> =
+=======
+  | 'listHoldings'
+  | 'listArchives'
+  | 'removeArchive';
+type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts' | 'readArchive'> =
+>>>>>>> c65019a (Pack a user's checkpoint into archives after its pod runs on, answer it once, and list, remove and send what is kept)
   Parameters<AgentServiceClient[Name]>[0];
 type Response<Name extends UnaryName> =
   AgentServiceServer[Name] extends handleUnaryCall<never, infer Answer> ? Answer : never;
@@ -90,6 +98,17 @@ export class AgentClient {
   }
   checkpointByKubelet(request: Request<'checkpointByKubelet'>, onProgress?: (progress: Progress) => void) {
     return lastOf<CheckpointResult>(this.raw.checkpointByKubelet(request), onProgress);
+  }
+  /** All bytes of an archive that lies on the agent's node. */
+  async readArchive(request: Request<'readArchive'>): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    try {
+      for await (const { data } of this.raw.readArchive(request) as AsyncIterable<ReadArchiveResponse>)
+        parts.push(data);
+    } catch (error) {
+      throw explain(error as ServiceError);
+    }
+    return Buffer.concat(parts);
   }
   restore(request: Request<'restore'>, onProgress?: (progress: Progress) => void) {
     return lastOf(this.raw.restore(request), onProgress);

@@ -3,11 +3,12 @@
  * tests talk to.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bundle } from '../../build.mjs';
+import { CHECKPOINT_REPOSITORY } from '../../common/api/names.js';
 import { openCri, type Cri } from '../cluster/cri.js';
 import { makeLabNetwork, startNamespaceHolder } from '../cluster/node/network.js';
 import { nodeRoot } from '../cluster/node-root.js';
@@ -40,14 +41,29 @@ export interface Pair {
   stop(): Promise<void>;
 }
 
-export async function startPair(): Promise<Pair> {
+export interface PairOptions {
+  /** The agents stop at the fault points that are armed in the folder /run/lpm-faults of their nodes. */
+  faults?: boolean;
+  /** Both nodes have the same folder mounted as the repository of archives. */
+  repository?: boolean;
+  /** More of the agents' flags. */
+  flags?: readonly string[];
+}
+
+export async function startPair({
+  faults = false,
+  flags = [],
+  repository = false,
+}: PairOptions = {}): Promise<Pair> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-agents-'));
   const ends: (() => unknown)[] = [() => rmSync(dir, { recursive: true, force: true })];
   const stop = async (): Promise<void> => {
     for (const end of ends.reverse()) await end();
   };
   try {
-    await bundle('agent/main.ts', join(dir, 'bin/agent.mjs'));
+    await bundle('agent/main.ts', join(dir, 'bin/agent.mjs'), { faults });
+    const shared = join(dir, 'repository');
+    mkdirSync(shared);
     const ca = await createCa('lpm-test');
     const root = await nodeRoot(() => {});
     const lab = await startNamespaceHolder();
@@ -79,7 +95,8 @@ export async function startPair(): Promise<Pair> {
           },
         },
         binds: [
-          { from: join(dir, 'bin'), to: '/mnt', mode: 'ro' },
+          { from: join(dir, 'bin'), to: '/opt/agent', mode: 'ro' },
+          ...(repository ? [{ from: shared, to: CHECKPOINT_REPOSITORY, mode: 'rw' as const }] : []),
           {
             from: await writeAgentTls(join(dir, `${name}-tls`), name, addresses[key], ca),
             to: '/etc/lpm/tls',
@@ -90,11 +107,12 @@ export async function startPair(): Promise<Pair> {
       ends.push(() => node.stop());
       await node.startService('agent', [
         'node',
-        '/mnt/agent.mjs',
+        '/opt/agent/agent.mjs',
         '--node-name',
         name,
         '--log-level',
         'debug',
+        ...flags,
       ]);
       ends.push(await relay(lab, join(dir, `${name}.sock`), addresses[key]));
       const cri = openCri(node.criSocket);

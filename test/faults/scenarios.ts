@@ -43,4 +43,7 @@ export function scenarioOf(point: FaultPoint): Scenario | undefined {
   return success;
 }
 
-export const points = Object.keys(FAULT_POINTS) as FaultPoint[];
+/** A migration passes by all of them but those of archives, which test/agent/archives.test.ts plays. */
+export const points = (Object.keys(FAULT_POINTS) as FaultPoint[]).filter(
+  (point) => !point.startsWith('agent.archive.'),
+);

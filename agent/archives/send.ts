@@ -1,0 +1,57 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { LpmError } from '../../common/errors.js';
+import type { ReadArchiveRequest, ReadArchiveResponse } from '../../proto/gen/lpm/v1/agent.js';
+import type { Context } from '../context.js';
+import { parseArchiveUri } from './layout.js';
+import { openArchive, recordedArchive, verified } from './open.js';
+
+const CHUNK_BYTES = 256 * 1024;
+/** As much of what was read may wait to be written to the connection. */
+const IN_FLIGHT_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Serves ReadArchive: an archive that lies on this node.
+ *
+ * @throws ArchiveNotFound, ArtifactInvalid also at the end of a file that is not what it was
+ */
+export async function sendArchive(
+  context: Context,
+  call: ServerWritableStream<ReadArchiveRequest, ReadArchiveResponse>,
+): Promise<void> {
+  const { uri, sha256 } = call.request;
+  const recorded = recordedArchive(context, uri);
+  if (!recorded || parseArchiveUri(uri).where !== 'node') {
+    throw new LpmError('ArchiveNotFound', `Node ${context.nodeName} has no archive ${uri}.`);
+  }
+  if (sha256.length > 0 && !Buffer.from(recorded.info.sha256).equals(sha256)) {
+    throw new LpmError(
+      'ArtifactInvalid',
+      `${uri} on node ${context.nodeName} is another archive than the one asked for.`,
+    );
+  }
+  let gone = false;
+  let waiting = 0;
+  let wake = (): void => {};
+  call.once('cancelled', () => {
+    gone = true;
+    wake();
+  });
+  const { bytes } = await openArchive(context, uri);
+  const expected = { sha256: recorded.info.sha256, size: Number(recorded.info.bytes) };
+  let sent = 0;
+  for await (const piece of verified(bytes, expected, `${uri} on node ${context.nodeName}`)) {
+    for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, piece.length - at);
+      const data = Buffer.from(piece.buffer, piece.byteOffset + at, length);
+      waiting += data.length;
+      call.write({ data }, () => {
+        waiting -= data.length;
+        wake();
+      });
+    }
+    while (waiting > IN_FLIGHT_BYTES && !gone) await new Promise<void>((resolve) => (wake = resolve));
+    if (gone) throw new LpmError('Canceled', 'The reading agent went away.');
+    sent += piece.length;
+  }
+  context.metrics.add('lpm_agent_bytes_sent_total', '', sent);
+}
