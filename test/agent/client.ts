@@ -40,16 +40,12 @@ type UnaryName =
   | 'thaw'
   | 'endSource'
   | 'discard'
-<<<<<<< HEAD
-  | 'listHoldings';
-type Request<Name extends UnaryName | 'checkpoint' | 'checkpointByKubelet' | 'restore' | 'pullArtifacts'> =
-=======
   | 'listHoldings'
   | 'listArchives'
   | 'removeArchive';
-type Request<Name extends UnaryName | 'checkpoint' | 'restore' | 'pullArtifacts' | 'readArchive'> =
->>>>>>> c65019a (Pack a user's checkpoint into archives after its pod runs on, answer it once, and list, remove and send what is kept)
-  Parameters<AgentServiceClient[Name]>[0];
+type Request<
+  Name extends UnaryName | 'checkpoint' | 'checkpointByKubelet' | 'restore' | 'pullArtifacts' | 'readArchive',
+> = Parameters<AgentServiceClient[Name]>[0];
 type Response<Name extends UnaryName> =
   AgentServiceServer[Name] extends handleUnaryCall<never, infer Answer> ? Answer : never;
 
