@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
-import { ANNOTATION, KUBELET_CHECKPOINTS } from '../../common/api/names.js';
+import { ANNOTATION } from '../../common/api/names.js';
 import {
   Claim,
   TcpMode,
@@ -81,14 +81,13 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
     return { pod, contents };
   };
 
-  /** Puts an archive where a kubelet's would lie, and answers how a restore asks for it. */
-  const place = (on: AgentNode, bytes: Buffer, more: Partial<ArchiveSource> = {}): ArchiveSource => {
-    const file = `checkpoint-counter_default-counter-2026-01-01T00:00:${10 + (placed++ % 50)}Z.tar`;
-    mkdirSync(on.node.path(KUBELET_CHECKPOINTS), { recursive: true, mode: 0o700 });
-    writeFileSync(on.node.path(`${KUBELET_CHECKPOINTS}/${file}`), bytes, { mode: 0o600 });
+  /** Puts an archive into the repository, and answers how a restore asks for it. */
+  const place = (bytes: Buffer, more: Partial<ArchiveSource> = {}): ArchiveSource => {
+    const file = `${randomUUID()}-counter-2026-01-01T00:00:00Z.tar`;
+    writeFileSync(join(pair.repository, file), bytes, { mode: 0o600 });
     return {
       containerName: 'counter',
-      uri: `file://${KUBELET_CHECKPOINTS}/${file}`,
+      uri: `shared://${file}`,
       sha256: createHash('sha256').update(bytes).digest(),
       bytes: BigInt(bytes.length),
       address: '',
@@ -96,7 +95,6 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
       ...more,
     };
   };
-  let placed = 0;
 
   const startTarget = async (on: AgentNode, name: string, more: Partial<TestPod> = {}): Promise<Target> => {
     const migration = randomUUID();
@@ -155,7 +153,7 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
       const { pod, contents } = await checkpointed();
       const saved = countsIn(contents['container.log']!.toString()).at(-1)!;
       await pod.remove();
-      const archive = place(b, rawTar(...archiveParts(contents)));
+      const archive = place(rawTar(...archiveParts(contents)));
       const twins: Target[] = [];
       for (const name of ['one', 'two']) {
         const target = await startTarget(b, `twin-${name}`);
@@ -176,7 +174,7 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
         await target.remove();
       }
       assert.ok(
-        statSync(b.node.path(archive.uri.slice('file://'.length))).isFile(),
+        statSync(join(pair.repository, archive.uri.slice('shared://'.length))).isFile(),
         'the archive is still there',
       );
     },
@@ -194,9 +192,9 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
     };
     const other = rawTar(...archiveParts(contents, 'other'));
     for (const [archive, says] of [
-      [place(b, altered, announced), /has the SHA-256 /],
-      [place(b, whole.subarray(0, 10_000), announced), /is cut off: 10000 of/],
-      [place(b, other), /holds the container other, not counter/],
+      [place(altered, announced), /has the SHA-256 /],
+      [place(whole.subarray(0, 10_000), announced), /is cut off: 10000 of/],
+      [place(other), /holds the container other, not counter/],
     ] as const) {
       const target = await startTarget(b, 'refused');
       await failsWith(restore(b, target, archive), 'ArtifactInvalid', says);

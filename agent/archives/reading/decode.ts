@@ -2,14 +2,12 @@ import { spawn } from 'node:child_process';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { LpmError, messageOf } from '../../../common/errors.js';
+import { AGE_MAGIC } from '../age.js';
+import { GZIP_MAGIC, ZSTD_MAGIC } from '../compress.js';
 import { ByteReader } from './byte-reader.js';
 
 /** Decrypts a file of the age format, or says why it cannot be. */
 export type Decrypt = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
-
-const AGE = Buffer.from('age-encryption.org/');
-const GZIP = Buffer.from([0x1f, 0x8b]);
-const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
 /**
  * The tar within an archive's bytes. What it is wrapped in is told by its first bytes, as its name may be anybody's: encrypted
@@ -19,21 +17,21 @@ export async function* decode(
   source: AsyncIterable<Uint8Array>,
   decrypt: Decrypt | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const outer = await look(source, AGE.length);
-  if (!outer.start.equals(AGE)) return yield* decompress(outer.all);
+  const outer = await look(source, AGE_MAGIC.length);
+  if (!outer.start.equals(AGE_MAGIC)) return yield* decompress(outer.all);
   if (!decrypt) {
-    throw new LpmError('ArtifactInvalid', 'It is encrypted, and this node has no key for it.', {
-      hint: 'Give the agents the identity that belongs to one of its recipients (--archive-identities).',
+    throw new LpmError('EncryptionNotSetUp', 'It is encrypted, and there is no key for it here.', {
+      hint: 'Give the agents a file of age identities with --archive-identities.',
     });
   }
-  const inner = await look(decrypt(outer.all), ZSTD.length);
+  const inner = await look(decrypt(outer.all), ZSTD_MAGIC.length);
   yield* decompress(inner.all);
 }
 
 async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { start, all } = await look(source, ZSTD.length);
-  if (start.equals(ZSTD)) yield* unzstd(all);
-  else if (start.subarray(0, GZIP.length).equals(GZIP)) yield* gunzip(all);
+  const { start, all } = await look(source, ZSTD_MAGIC.length);
+  if (start.equals(ZSTD_MAGIC)) yield* unzstd(all);
+  else if (start.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) yield* gunzip(all);
   else yield* all;
 }
 

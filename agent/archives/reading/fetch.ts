@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Context } from '../../context.js';
 import type { ReceivedFile } from '../../transfer.js';
-import { openArchive } from './open.js';
+import { openArchive } from '../open.js';
+import { decryptWith } from './decrypt.js';
 import { readRemoteArchive } from './remote.js';
 import type { CheckedSource } from './source.js';
 import { roomIn, unpackArchive } from './unpack.js';
@@ -38,7 +39,7 @@ export async function fetchArchives(
   for (const source of sources) {
     const bytes = source.remote
       ? readRemoteArchive(credentials(), source, source.remote, signal)
-      : await openArchive(context, source.uri);
+      : (await openArchive(context, source.uri)).bytes;
     const expected = {
       uri: source.uri,
       sha256: source.sha256,
@@ -50,6 +51,7 @@ export async function fetchArchives(
       join(incoming, source.container),
       expected,
       await roomIn(incoming),
+      decryptWith(context.archives),
     );
     files.push(...unpacked.files);
   }

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { LpmError } from '../../../common/errors.js';
+import { ArchiveCompression } from '../../../proto/gen/lpm/v1/agent.js';
 import { paxHeader, rawMember, rawTar, type RawMember } from '../../../test/support/raw-tar.js';
 import { archiveParts, chunksOf, manifestOf } from '../../../test/support/raw-archive.js';
+import { prepareSeal } from '../seal.js';
 import type { Decrypt } from './decode.js';
 import { decryptWith } from './decrypt.js';
 import { unpackArchive, type UnpackedArchive } from './unpack.js';
@@ -63,13 +65,25 @@ const refused = async (work: Promise<unknown>, says: RegExp, reason = 'ArtifactI
 const plain = rawTar(...archiveParts(contents));
 const zstd = (bytes: Buffer): Buffer =>
   spawnSync('zstd', ['-q', '-c'], { input: bytes, maxBuffer: 1 << 30 }).stdout;
-const identity = await generateX25519Identity();
-const encrypt = async (bytes: Buffer): Promise<Buffer> => {
-  const encrypter = new Encrypter();
-  encrypter.addRecipient(await identityToRecipient(identity));
-  return Buffer.from(await encrypter.encrypt(bytes));
+const keys = {
+  recipientsFile: join(scratch, 'recipients'),
+  identitiesFile: join(scratch, 'identities'),
+  otherFile: join(scratch, 'others'),
 };
-const decrypt = decryptWith([identity]);
+const identity = await generateX25519Identity();
+writeFileSync(keys.recipientsFile, await identityToRecipient(identity));
+writeFileSync(keys.identitiesFile, `# ours\n${await generateX25519Identity()}\n${identity}\n`);
+writeFileSync(keys.otherFile, await generateX25519Identity());
+const encrypt = async (bytes: Buffer): Promise<Buffer> => {
+  const seal = await prepareSeal(keys, {
+    compression: ArchiveCompression.ARCHIVE_COMPRESSION_NONE,
+    encrypt: true,
+  });
+  const parts: Uint8Array[] = [];
+  for await (const part of seal.apply(chunksOf(bytes, 65_536))) parts.push(part);
+  return Buffer.concat(parts);
+};
+const decrypt = decryptWith(keys);
 
 const wrappings: [name: string, bytes: () => Buffer | Promise<Buffer>][] = [
   ['as it is', () => plain],
@@ -123,9 +137,11 @@ for (const [name, bytes] of wrappings) {
 
 test('an encrypted archive without its key is refused with what to do', async () => {
   const bytes = await encrypt(plain);
-  await refused(unpack(bytes), /encrypted, and this node has no key/);
-  const other = decryptWith([await generateX25519Identity()]);
-  await refused(unpack(bytes, { decrypt: other }), /encrypted, and this node has no key/);
+  await refused(unpack(bytes), /there is no key for it here/, 'EncryptionNotSetUp');
+  const none = decryptWith({ identitiesFile: undefined });
+  await refused(unpack(bytes, { decrypt: none }), /has no identities/, 'EncryptionNotSetUp');
+  const other = decryptWith({ identitiesFile: keys.otherFile });
+  await refused(unpack(bytes, { decrypt: other }), /encrypted for somebody else/, 'EncryptionNotSetUp');
 });
 
 test('an age header without end is not read into memory', async () => {
@@ -133,7 +149,7 @@ test('an age header without end is not read into memory', async () => {
     Buffer.from('age-encryption.org/v1\n-> X25519 '),
     Buffer.alloc(1 << 20, 'A'),
   ]);
-  await refused(unpack(endless, { decrypt }), /header does not end within 64 KiB/);
+  await refused(unpack(endless, { decrypt }), /is no age file/);
 });
 
 const lists = (more: object): Buffer =>
