@@ -88,7 +88,14 @@ export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGener
 
 type Bad = (what: string) => LpmError;
 
-const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+const ZEROS = Buffer.alloc(64 * 1024);
+function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const piece = bytes.subarray(at, at + ZEROS.length);
+    if (!piece.equals(ZEROS.subarray(0, piece.length))) return false;
+  }
+  return true;
+}
 
 /** Regular files and folders; links, devices and FIFOs are told as "other". */
 function typeOf(flag: string): TarEntry['type'] | undefined {
