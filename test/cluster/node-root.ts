@@ -15,6 +15,9 @@ const packages = [
   'criu',
   'runc',
   'busybox-static',
+  // What users look into our archives with.
+  'checkpointctl',
+  'python3-pycriu',
   'iproute2',
   'iptables',
   'kubernetes-client',
@@ -23,6 +26,7 @@ const packages = [
   'nginx',
   'procps',
   'tar',
+  'zstd',
 ];
 
 /**
