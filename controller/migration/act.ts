@@ -186,7 +186,12 @@ async function restore({ parts, context, onProgress }: Act): Promise<unknown> {
   const { migration } = context;
   const { sourceContainers = [] } = migration.status!;
   const from = isRestore(migration)
-    ? { sourceAddress: '', sourceNodeName: '', ...(await archivesFor(parts, migration)) }
+    ? {
+        checkpointUid: '',
+        sourceAddress: '',
+        sourceNodeName: '',
+        archives: await archivesFor(parts, migration),
+      }
     : artifactsFor(parts, context);
   return targetAgent(parts, context).restore(
     {

@@ -105,8 +105,7 @@ test('a checkpoint is brought back as a new pod: phases, conditions, status and 
   assert.equal(rig.master.executes(restored.metadata.uid!), true);
 
   const [request] = rig.master.restores;
-  assert.equal(request?.checkpointUid, uid);
-  assert.equal(request?.sourceAddress, '');
+  assert.equal(`${request?.checkpointUid}${request?.sourceAddress}`, '', 'archives in place of artifacts');
   assert.deepEqual(request?.containerNames, ['counter']);
   assert.deepEqual(
     request?.archives.map(({ sha256, ...rest }) => ({ ...rest, sha256: sha256.toString('hex') })),
@@ -390,7 +389,7 @@ test('a controller that is restarted at any step completes the restore, once', a
   assert.equal(pods.length, steps.length);
 });
 
-test('a target that cannot be asked after it may have executed is Stuck; canceled, it is given up, and its pod deleted', async () => {
+test('a target that cannot be asked after it may have executed is Stuck until it tells', async () => {
   await savedAndGone('unknown');
   rig.master.behaviour.afterCommit = () => {
     rig.master.stopAgent();
@@ -414,6 +413,75 @@ test('a target that cannot be asked after it may have executed is Stuck; cancele
   const status = await rig.ended('unknown', 'Succeeded');
   assert.equal(status.restoredPodUID, restoredPodUID);
   assert.equal(rig.master.executes(restoredPodUID!), true);
+});
+
+test('canceled while its node cannot be asked, it is given up: its pod is deleted, and that nobody knows is told', async () => {
+  await savedAndGone('unwanted');
+  rig.master.behaviour.beforeCommit = () => {
+    rig.master.stopAgent();
+    return new Promise(() => {});
+  };
+  await restore('unwanted', 'unwanted', 'unwanted');
+  await eventually('the agent was asked', async () =>
+    rig.master.calls.includes('restore') ? true : undefined,
+  );
+  await rig.client.podMigrations.patch('unwanted', 'default', { spec: { cancel: true } });
+  const status = await rig.ended('unwanted', 'Failed');
+  assert.equal(status.reason, 'Canceled');
+  assert.match(
+    status.message ?? '',
+    /was canceled\. Node k8s-master could not be asked: what may run there of pod unwanted-restored ends when it is back\. PodCheckpoint unwanted is as before\.$/,
+  );
+  assert.equal(await rig.client.pods.find('unwanted-restored', 'default'), undefined);
+  rig.master.behaviour.beforeCommit = () => {};
+  await rig.master.startAgent(rig.port);
+  await eventually('the sweep revokes it', async () =>
+    rig.master.targets.get(status.restoredPodUID!)?.claim === Claim.CLAIM_REVOKED ? true : undefined,
+  );
+});
+
+test('of two controllers that both believe to act, one restores, into one pod', async () => {
+  await savedAndGone('two');
+  const other = await rig.anotherController(rig.newClient());
+  try {
+    await restore('two', 'two', 'two');
+    const status = await rig.ended('two', 'Succeeded');
+    const pods = (await rig.client.pods.list({ namespace: 'default' })).items.filter(({ metadata }) =>
+      metadata.name.startsWith('two-restored'),
+    );
+    assert.deepEqual(
+      pods.map(({ metadata }) => metadata.uid),
+      [status.restoredPodUID],
+    );
+    assert.equal(rig.master.executes(status.restoredPodUID!), true);
+    assert.ok(rig.master.restores.every(({ pod }) => pod?.uid === status.restoredPodUID));
+  } finally {
+    await other.stop();
+  }
+});
+
+test('a checkpoint that is replaced by another of its name before the agent is asked is not restored', async () => {
+  const pod = await savedAndGone('replaced');
+  rig.master.behaviour.handlersWait = false;
+  await restore('replaced', 'replaced', 'replaced');
+  const uid = await eventually(
+    'its pod is made',
+    async () => (await rig.migration('replaced')).status?.restoredPodUID,
+  );
+  await rig.client.podCheckpoints.delete('replaced', 'default');
+  await eventually('the checkpoint and its children are gone', async () =>
+    ((await rig.client.podCheckpoints.find('replaced', 'default')) ??
+    (await rig.client.containerCheckpoints.find('replaced-counter', 'default')))
+      ? undefined
+      : true,
+  );
+  await saveCheckpoint(rig, 'replaced', pod);
+  const target = await eventually('its node knows it', async () => rig.master.targets.get(uid));
+  target.waiting = true;
+  const status = await rig.ended('replaced', 'Failed');
+  assert.equal(status.reason, 'CheckpointNotFound');
+  assert.match(status.message ?? '', /was deleted, and another one has its name now/);
+  assert.deepEqual(rig.master.restores, []);
 });
 
 describe('an imported checkpoint', () => {

@@ -1,11 +1,9 @@
 /** What the agent of the target is told of the archives that it is to restore from. */
 import type { PodMigration } from '../../../common/api/schema.js';
 import { LpmError } from '../../../common/errors.js';
-import type { Node, Pod } from '../../../common/kube/types.js';
 import type { ArchiveSource } from '../../../proto/gen/lpm/v1/agent.js';
 import type { Agent } from '../../agents/agent.js';
 import type { BoundCheckpoint } from '../../checkpoint/bound.js';
-import { CHECKPOINT_UID_ANNOTATION } from '../../checkpoint/names.js';
 import type { Parts } from '../../parts.js';
 import type { TargetPod, TargetPodPlan } from '../../../common/pods/target-pod.js';
 import { boundTo } from './collect.js';
@@ -34,18 +32,15 @@ export async function podToMake(
   const saved = checkpointedPod(bound);
   if (!saved)
     throw new LpmError('NotRestorable', `${checkpointWords(migration)} does not hold the spec of its pod.`);
-  return restoredPod(saved, migration, plan, twinsOf(bound, migration, parts.caches.pods.list() as Pod[]));
+  return restoredPod(saved, migration, plan, twinsOf(bound, migration, parts.caches.pods.list()));
 }
 
-/** The archives with what they must be, and the UID under which they were made. */
-export async function archivesFor(
-  parts: Parts,
-  migration: PodMigration,
-): Promise<{ checkpointUid: string; archives: ArchiveSource[] }> {
+/** The archives, one for each container, with what they must be. */
+export async function archivesFor(parts: Parts, migration: PodMigration): Promise<ArchiveSource[]> {
   const bound = await acceptedCheckpoint(parts, migration);
   const target = migration.status!.targetNode!;
-  const agentOf = (node: string): Agent => parts.agents.agent(node, parts.caches.nodes.get(node) as Node);
-  const archives = bound.containers.map(({ spec }): ArchiveSource => {
+  const agentOf = (node: string): Agent => parts.agents.agent(node, parts.caches.nodes.get(node));
+  return bound.containers.map(({ spec }): ArchiveSource => {
     const { containerName, artifactURI: uri, sha256, sizeBytes, nodeName } = spec;
     if (!sha256)
       throw new LpmError(
@@ -62,9 +57,4 @@ export async function archivesFor(
       nodeName: comes ? nodeName : '',
     };
   });
-  const [first] = bound.containers;
-  return {
-    checkpointUid: first?.metadata.annotations?.[CHECKPOINT_UID_ANNOTATION] ?? bound.uid,
-    archives,
-  };
 }
