@@ -13,6 +13,7 @@ import {
   openCluster,
   readRecord,
   type Cluster,
+  type ClusterOptions,
 } from './cluster.js';
 import { alive, neededDaemons, replicaNames } from './cluster-record.js';
 import { layoutOf, nodePlans } from './layout.js';
@@ -24,8 +25,11 @@ const began = Date.now();
 const say = (line: string): void =>
   console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}`);
 
-async function up(dir: string, faults: boolean, replicas: 1 | 2): Promise<void> {
-  const cluster = await clusterUp({ dir, say, faults, replicas });
+async function up(
+  dir: string,
+  options: Pick<ClusterOptions, 'faults' | 'installed' | 'replicas'>,
+): Promise<void> {
+  const cluster = await clusterUp({ dir, say, ...options });
   const { ownKubectl, plugins } = await linkPrograms(cluster);
   say('the cluster is up');
   const bin = ownKubectl || plugins ? `export PATH=${cluster.layout.bin}:$PATH\n  ` : '';
@@ -145,13 +149,20 @@ await yargs(hideBin(process.argv))
           default: false,
           describe: 'With programs that can be told to die, hang or fail (see test/faults)',
         })
+        .option('installed', {
+          type: 'boolean',
+          default: false,
+          describe:
+            'With agents and controller as pods, from the images and manifests that a real cluster is given',
+        })
         .option('replicas', {
           type: 'number',
           choices: [1, 2] as const,
           default: 1 as const,
           describe: 'How many of our controller, of which one leads',
         }),
-    (args) => up(args.dir as string, args.faults, args.replicas as 1 | 2),
+    ({ dir, faults, installed, replicas }) =>
+      up(dir as string, { faults, installed, replicas: replicas as 1 | 2 }),
   )
   .command('down', 'End the cluster and remove all of it', {}, async (args) => {
     await clusterDown({ dir: args.dir as string, say });

@@ -85,8 +85,12 @@ function writeKubernetesPki(layout: Layout, node: string, upper: string): void {
   put(kubernetes, 'apiserver-kubelet-client.key', 'apiserver-kubelet-client.key');
 }
 
-/** Kubelet, agent and handler: started when they do not run, started anew when their program changed. */
-export async function startNodePrograms(layout: Layout, node: NodeHandle, faults: boolean): Promise<void> {
+/** Kubelet, handler and, unless it is installed as a pod, the agent: started when they do not run, started anew when their program changed. */
+export async function startNodePrograms(
+  layout: Layout,
+  node: NodeHandle,
+  { faults = false, installed = false }: Pick<ClusterRecord, 'faults' | 'installed'>,
+): Promise<void> {
   const plan = nodePlans.find(({ name }) => name === node.name);
   if (!plan) return;
   const node_ = '/usr/local/bin/node';
@@ -99,7 +103,7 @@ export async function startNodePrograms(layout: Layout, node: NodeHandle, faults
   if (faults) kubelet.push(...testBuild.kubelet);
   await installRuntimeHandler(node.path('/'), faults ? { faults, settings: testBuild.handler } : {});
   await keepService(layout, node, 'kubelet', kubelet);
-  if (existsSync(join(layout.bin, 'agent.mjs'))) {
+  if (!installed && existsSync(join(layout.bin, 'agent.mjs'))) {
     const agent = [node_, `${inNode.bin}/agent.mjs`, '--node-name', plan.name, '--listen', '0.0.0.0:50051'];
     agent.push('--health-listen', '0.0.0.0:50052', '--tls-dir', inNode.tls);
     agent.push('--cri-socket', '/run/containerd/containerd.sock', '--state-dir', '/var/lib/lpm');

@@ -9,6 +9,8 @@ export interface ClusterRecord {
   port: number;
   /** Agents, controller and handler are those of the test build. */
   faults?: boolean;
+  /** Agents and controller are pods, installed with the manifests, in place of processes. */
+  installed?: boolean;
   /** Folder of the real kube-apiserver and etcd that serve; without it the small API server does. */
   assets?: string;
   /** How many of our controller run, of which one leads; default 1. */

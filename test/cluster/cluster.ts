@@ -15,8 +15,16 @@ import { loadProgramConfig } from '../../common/kube/config.js';
 import { chooseApiServer, podsAdmitted, startControlPlane } from './cluster-api-server.js';
 import { startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
+import { installedImages, installProject, refuseOtherWay } from './cluster-installed.js';
 import { createPki } from './cluster-pki.js';
-import { alive, neededDaemons, readRecord, type ClusterRecord, type Replica } from './cluster-record.js';
+import {
+  alive,
+  neededDaemons,
+  readRecord,
+  writeRecord,
+  type ClusterRecord,
+  type Replica,
+} from './cluster-record.js';
 import { leadingReplica, startController, startReplicas } from './cluster-replicas.js';
 import { kubectlWith, provideKubectl } from './kubectl.js';
 import { layoutOf, nodePlans, type Layout } from './layout.js';
@@ -38,6 +46,11 @@ export interface ClusterOptions {
   say?: Say;
   /** With the programs of the test build (test-build.ts), which can be told to die, hang or fail at fault points. */
   faults?: boolean;
+  /**
+   * Agents and controller run as pods, from the images and the manifests that a real cluster is given. Not together with `faults`
+   * and `replicas`: the images are those of users, and the manifests say how many there are.
+   */
+  installed?: boolean;
   /** How many of our controller, of which one leads: 1 (default) or 2. */
   replicas?: 1 | 2;
 }
@@ -79,13 +92,15 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       mkdirSync(dir, { recursive: true });
     const known = readRecord(layout);
     const assets = chooseApiServer(layout, known);
-    const { faults = false, replicas = 1 } = options;
+    const { faults = false, installed = false, replicas = 1 } = options;
+    refuseOtherWay(layout, known, { faults, installed });
     const record: ClusterRecord = {
       port: 0,
       processes: {},
       ...known,
       root,
       faults,
+      installed,
       replicas,
       ...(assets ? { assets } : {}),
     };
@@ -94,7 +109,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     await buildPrograms(layout, faults);
     createCgroups(layout.cgroup);
     await startLab(layout, record, say);
-    const images = await testImages(root);
+    const images = [...(await testImages(root)), ...(installed ? await installedImages(say) : [])];
     const [nodes] = await Promise.all([
       Promise.all(
         nodePlans.map(async (plan) => {
@@ -108,12 +123,18 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     ]);
     const cluster = await attach(layout, record, nodes);
     const kube = cluster.client();
-    say('definitions and manifests');
-    await applyManifests(kube, readManifests(join(repository, 'manifests')));
-    await Promise.all(nodes.map((node) => startNodePrograms(layout, node, faults)));
-    await startReplicas(layout, record, say);
-    say('waiting for the nodes to be ready');
-    await Promise.all([nodesReady(kube, layout), podsAdmitted(kube, layout)]);
+    await Promise.all(nodes.map((node) => startNodePrograms(layout, node, record)));
+    if (installed) {
+      writeRecord(layout, record);
+      await Promise.all([nodesReady(kube, layout), podsAdmitted(kube, layout)]);
+      await installProject(cluster, say);
+    } else {
+      say('definitions and manifests');
+      await applyManifests(kube, readManifests(join(repository, 'manifests')));
+      await startReplicas(layout, record, say);
+      say('waiting for the nodes to be ready');
+      await Promise.all([nodesReady(kube, layout), podsAdmitted(kube, layout)]);
+    }
     kube.close();
     return cluster;
   } finally {

@@ -14,6 +14,8 @@ export interface NodePlan {
 export const gateway = '10.88.0.1';
 export const apiPort = 6443;
 export const serviceCidr = '10.96.0.0/16';
+/** The Service `kubernetes`, by which pods reach the API server. */
+export const apiService = { ip: '10.96.0.1', port: 443 };
 export const kubeletPort = 10250;
 
 /** The guide's two nodes: a tainted control plane and a worker. */

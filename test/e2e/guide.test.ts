@@ -34,7 +34,7 @@ function bashBlock(text: string, after: string): string {
 /** The guide itself lies beside the repository, not in it. */
 const guide = join(repository, '../shared/reference/testing-guide.md');
 
-for (const number of [4, 7]) {
+for (const number of [4, 7, 8, 9]) {
   test(
     `the copy of the guide’s section ${number} is what the guide says`,
     { skip: !existsSync(guide) && `there is no ${guide}` },

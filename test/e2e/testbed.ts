@@ -7,7 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clusterDown, clusterUp, linkPlugins, linkPrograms, type Cluster } from '../cluster/cluster.js';
+import {
+  clusterDown,
+  clusterUp,
+  linkPlugins,
+  linkPrograms,
+  type Cluster,
+  type ClusterOptions,
+} from '../cluster/cluster.js';
 import { must as runOrThrow, run, type RunOptions, type RunResult } from '../cluster/run.js';
 import { countsIn } from '../support/counts.js';
 import { until } from '../support/until.js';
@@ -54,14 +61,15 @@ export interface Testbed {
   end(): Promise<void>;
 }
 
-export async function startTestbed(): Promise<Testbed> {
+/** @param options of the local cluster, where that is what the tests run on */
+export async function startTestbed(options: Pick<ClusterOptions, 'installed'> = {}): Promise<Testbed> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-e2e-'));
   const undo = [async () => rmSync(dir, { recursive: true, force: true })];
   const end = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const cluster = given ? undefined : await startLocal(join(dir, 'cluster'), undo);
+    const cluster = given ? undefined : await startLocal({ ...options, dir: join(dir, 'cluster') }, undo);
     const namespace = `lpm-e2e-${randomBytes(3).toString('hex')}`;
     const kubeconfig = join(dir, 'kubeconfig');
     const bin = cluster?.layout.bin ?? dir;
@@ -117,9 +125,9 @@ export async function startTestbed(): Promise<Testbed> {
   }
 }
 
-async function startLocal(dir: string, undo: (() => Promise<void>)[]): Promise<Cluster> {
-  undo.push(() => clusterDown({ dir }));
-  const cluster = await clusterUp({ dir });
+async function startLocal(options: ClusterOptions, undo: (() => Promise<void>)[]): Promise<Cluster> {
+  undo.push(() => clusterDown(options));
+  const cluster = await clusterUp(options);
   await linkPrograms(cluster);
   return cluster;
 }

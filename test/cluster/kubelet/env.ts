@@ -1,3 +1,4 @@
+import { apiService } from '../layout.js';
 import { namespaceOf, parseQuantity, specOf, uidOf, type ContainerSpec, type Pod } from './pod.js';
 
 /** Key → value; a value may be any bytes. */
@@ -21,6 +22,22 @@ export interface PodFacts {
 /** Something that a container refers to does not exist; the kubelet calls it CreateContainerConfigError. */
 export class ConfigError extends Error {}
 
+/** What tells every program in the cluster where the API server is (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables). */
+function apiServiceVariables(): [string, string][] {
+  const { ip, port } = apiService;
+  const url = `tcp://${ip}:${port}`;
+  return [
+    ['KUBERNETES_SERVICE_HOST', ip],
+    ['KUBERNETES_SERVICE_PORT', String(port)],
+    ['KUBERNETES_SERVICE_PORT_HTTPS', String(port)],
+    ['KUBERNETES_PORT', url],
+    [`KUBERNETES_PORT_${port}_TCP`, url],
+    [`KUBERNETES_PORT_${port}_TCP_PROTO`, 'tcp'],
+    [`KUBERNETES_PORT_${port}_TCP_PORT`, String(port)],
+    [`KUBERNETES_PORT_${port}_TCP_ADDR`, ip],
+  ];
+}
+
 /**
  * The environment of a container, in order, with `$(NAME)` expanded
  * (https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/).
@@ -34,7 +51,7 @@ export async function environment(
   sources: Sources,
 ): Promise<Map<string, string>> {
   const namespace = namespaceOf(pod);
-  const result = new Map<string, string>();
+  const result = new Map(apiServiceVariables());
   for (const from of container.envFrom ?? []) {
     const data = from.configMapRef
       ? await required(

@@ -71,6 +71,7 @@ test('the environment comes from the pod, its ConfigMaps and Secrets, in order',
   const result = await environment(pod, container, facts, sources);
   assert.equal(result.get('ALL'), 'v 10.244.1.5 ö');
   assert.equal(result.has('MAYBE'), false);
+  assert.equal(result.get('KUBERNETES_SERVICE_HOST'), '10.96.0.1');
   const missing = {
     name: 'main',
     env: [{ name: 'X', valueFrom: { configMapKeyRef: { name: 'none', key: 'x' } } }],

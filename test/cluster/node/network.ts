@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { apiPort, apiService } from '../layout.js';
 import { run } from '../run.js';
 import { isRunning, recordProcess, type ProcessRecord } from '../processes.js';
 import { readlinkSync } from 'node:fs';
@@ -98,4 +99,16 @@ export async function connectNode(
   await onNode('route', 'add', 'default', 'via', link.gateway);
   for (const peer of link.peers) await onNode('route', 'add', peer.podCidr, 'via', peer.ip);
   await onLab('route', 'replace', link.podCidr, 'via', link.ip);
+  await serveApiService(root, node, link.gateway);
+}
+
+/** What kube-proxy does, for the one Service that every program in a pod knows: the API server's. */
+async function serveApiService(root: string, node: ProcessRecord, apiServer: string): Promise<void> {
+  const { ip: address, port } = apiService;
+  // Packets of pods pass the first chain, those of the node and of pods in its network the second.
+  for (const chain of ['PREROUTING', 'OUTPUT']) {
+    const match = ['-d', `${address}/32`, '-p', 'tcp', '--dport', String(port)];
+    const rule = [...match, '-j', 'DNAT', '--to-destination', `${apiServer}:${apiPort}`];
+    await inNetworkOf(root, node.pid, ['/usr/sbin/iptables', '-w', '-t', 'nat', '-A', chain, ...rule]);
+  }
 }

@@ -1,0 +1,227 @@
+/** The project as a cluster has it: from the images and the manifests, agents as privileged pods and the controller as a Deployment. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+import { SYSTEM_NAMESPACE, TRANSFER_PORT } from '../../common/api/names.js';
+import { installProject, uninstallProject } from '../cluster/cluster-installed.js';
+import type { Cluster } from '../cluster/cluster.js';
+import { run } from '../cluster/run.js';
+import { countProblem } from '../support/counts.js';
+import { until } from '../support/until.js';
+import { skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
+
+interface AgentPod {
+  metadata: { name: string; uid: string; deletionTimestamp?: string };
+  spec: { nodeName: string };
+  status: { conditions?: { type: string; status: string }[] };
+}
+interface Migration {
+  status?: { phase?: string; restoredPodName?: string };
+}
+
+const section = (number: number): string => {
+  const text = readFileSync(join(import.meta.dirname, `guide-section-${number}.md`), 'utf8');
+  return /```bash\n([^]*?)```/.exec(text)![1]!;
+};
+
+describe('the project, installed with its manifests and images', { skip: skippedUnlessLocal }, () => {
+  let it: Testbed;
+  let cluster: Cluster;
+  before(async () => {
+    it = await startTestbed({ installed: true });
+    cluster = it.local();
+  });
+  after(() => it?.end());
+
+  const agents = async (): Promise<AgentPod[]> => {
+    const list = await it.must(
+      'get',
+      'pods',
+      '-n',
+      SYSTEM_NAMESPACE,
+      '-l',
+      'app=checkpoint-agent',
+      '-o',
+      'json',
+    );
+    return (JSON.parse(list) as { items: AgentPod[] }).items;
+  };
+  const bash = async (script: string): Promise<string> => {
+    const { code, stdout, stderr } = await run('bash', ['-c', script], { env: it.env });
+    assert.equal(code, 0, `${stdout}\n${stderr}`);
+    assert.equal(stderr.replace(/^Found 2 pods, using .*\n/gm, ''), '', 'no command complained');
+    return stdout;
+  };
+  const countsOn = async (pod: string): Promise<void> => {
+    const seen = (await it.countsInFile(pod)).length;
+    await until(`${pod} counts on`, async () => (await it.countsInFile(pod)).length > seen + 3);
+    assert.equal(countProblem(await it.countsInFile(pod)), undefined, 'the file');
+    assert.equal(countProblem(await it.countsInLog(pod)), undefined, 'the log');
+  };
+
+  test('migrates a pod', async () => {
+    await it.startCounter('counter', it.source);
+    const { code, stdout, stderr } = await it.kubectl('migrate', 'counter', '--to', it.target);
+    assert.equal(code, 0, `${stdout}\n${stderr}`);
+    await countsOn('counter-restored');
+  });
+
+  test('the guide’s section 8 sees the repository of each node’s agent', async () => {
+    const said = await bash(section(8));
+    for (const { name } of cluster.nodes)
+      assert.match(said, new RegExp(`^=== Node: ${name} ===\ntotal `, 'm'));
+    assert.doesNotMatch(said, /No agent/);
+  });
+
+  test('the guide’s section 9 finds the agents’ and the controller’s logs', async () => {
+    const said = await bash(section(9));
+    assert.equal(
+      said.match(/^lpm-live-pod-migration-controller-checkpoint-agent-\S+ +1\/1 +Running/gm)?.length,
+      2,
+    );
+    assert.match(said, /^\{.*"message":"serving"/m);
+    assert.match(said, /^\{.*Phase Succeeded/m);
+    assert.match(said.trim().split('\n').at(-1) ?? '', /checkpoint/i);
+  });
+
+  test('an agent’s port on its loopback address is reached by port-forward', async () => {
+    const [agent] = await agents();
+    const argv = ['port-forward', '-n', SYSTEM_NAMESPACE, `pod/${agent!.metadata.name}`, `:${TRANSFER_PORT}`];
+    const forward = spawn('kubectl', argv, { env: it.env, stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      let port: number | undefined;
+      for await (const line of createInterface(forward.stdout)) {
+        port = Number(/127\.0\.0\.1:(\d+)/.exec(line)?.[1]);
+        if (port) break;
+      }
+      const status = await new Promise<number | undefined>((resolve, reject) => {
+        const asked = request({ port, host: '127.0.0.1', path: '/transfers/none/none' }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asked.on('error', reject);
+        asked.end();
+      });
+      assert.equal(status, 401, 'asked without a ticket');
+      // From the network it is not: only whoever may forward ports gets there.
+      const [other] = cluster.nodes.filter(({ name }) => name !== agent!.spec.nodeName);
+      const ip = await it.must(
+        ...['get', 'pod', '-n', SYSTEM_NAMESPACE, agent!.metadata.name, '-o', 'jsonpath={.status.podIP}'],
+      );
+      const tried = await other!.exec(['bash', '-c', `exec 3<>/dev/tcp/${ip}/${TRANSFER_PORT}`], {
+        timeoutSeconds: 5,
+      });
+      assert.notEqual(tried.code, 0);
+    } finally {
+      forward.kill();
+    }
+  });
+
+  for (const side of ['source', 'target'] as const) {
+    test(`a migration whose ${side}’s agent pod is deleted in its middle ends right`, async () => {
+      const name = `gone-${side}`;
+      await it.startCounter(name, it.source);
+      const agent = (await agents()).find(({ spec }) => spec.nodeName === it[side])!;
+      await it.apply({
+        apiVersion: 'lpm.my.domain/v1',
+        kind: 'PodMigration',
+        metadata: { name },
+        spec: { podName: name, targetNode: it.target },
+      });
+      const migration = async (): Promise<Migration> =>
+        JSON.parse(await it.must('get', 'podmigration', name, '-o', 'json')) as Migration;
+      await until('the source is frozen', async () => {
+        const phase = (await migration()).status?.phase ?? 'Pending';
+        return phase !== 'Pending';
+      });
+      await it.must(
+        ...[
+          'delete',
+          'pod',
+          '-n',
+          SYSTEM_NAMESPACE,
+          agent.metadata.name,
+          '--grace-period=0',
+          '--force',
+          '--wait=false',
+        ],
+      );
+      const { status } = await until(
+        'the migration ends',
+        async () => {
+          const found = await migration();
+          return ['Succeeded', 'Failed'].includes(found.status?.phase ?? '') && found;
+        },
+        { timeoutMs: 120_000 },
+      );
+      const again = await until('the agent is back', async () =>
+        (await agents()).find(
+          ({ metadata, spec, status: pod }) =>
+            spec.nodeName === it[side] &&
+            metadata.uid !== agent.metadata.uid &&
+            pod.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
+        ),
+      );
+      assert.notEqual(again.metadata.name, agent.metadata.name);
+      const survivor = status?.phase === 'Succeeded' ? status.restoredPodName! : name;
+      await countsOn(survivor);
+      const pods = (await it.must('get', 'pods', '-o', 'name'))
+        .split('\n')
+        .filter((pod) => pod.includes(name));
+      assert.deepEqual(pods, [`pod/${survivor}`], 'one copy');
+    });
+  }
+
+  /** What a cluster has of everything: objects by name, and on the nodes containers, files, rules and devices. */
+  async function traces(): Promise<Record<string, string[]>> {
+    const lines = (text: string): string[] => text.split('\n').filter(Boolean).sort();
+    const kinds = lines(await it.must('api-resources', '--verbs=list', '-o', 'name'));
+    const seen: Record<string, string[]> = { kinds };
+    for (const kind of kinds.filter((name) => !/^(events|leases|pods)(\.|$)/.test(name))) {
+      seen[kind] = lines(
+        await it.must(
+          'get',
+          kind,
+          '-A',
+          '--no-headers',
+          '-o',
+          'custom-columns=:metadata.namespace,:metadata.name',
+        ),
+      );
+    }
+    for (const node of cluster.nodes) {
+      const script = `ctr -n k8s.io containers ls -q | wc -l; ctr -n k8s.io tasks ls -q | wc -l
+        find /opt/lpm /etc/lpm /etc/containerd /etc/cni /var/lib/lpm /mnt/checkpoints /var/lib/kubelet/pods -maxdepth 1
+        iptables-save -t nat | grep -v '^[#:]'; ls /sys/class/net | wc -l; grep -c . /proc/mounts`;
+      seen[node.name] = lines((await node.exec(['sh', '-c', script])).stdout);
+    }
+    return seen;
+  }
+  const gone = async (): Promise<void> => {
+    await uninstallProject(cluster);
+    await until('the last process of the project has ended', async () => {
+      for (const node of cluster.nodes) {
+        const { stdout } = await node.exec(['ps', '-eo', 'args']);
+        if (/\/app\/(agent|controller)\.mjs/.test(stdout)) return false;
+        const { stdout: containers } = await node.exec(['ctr', '-n', 'k8s.io', 'containers', 'ls']);
+        if (/localhost\/(controller|checkpoint-agent)/.test(containers)) return false;
+      }
+      return (await it.kubectl('get', 'namespace', SYSTEM_NAMESPACE)).code !== 0;
+    });
+  };
+
+  test('kubectl delete -k leaves nodes and API as they were before, and what was moved runs on', async () => {
+    await gone();
+    await countsOn('counter-restored');
+    const before_ = await traces();
+    assert.doesNotMatch(JSON.stringify(before_.kinds), /lpm/);
+    await installProject(cluster, () => {});
+    await gone();
+    assert.deepEqual(await traces(), before_);
+    await countsOn('counter-restored');
+  });
+});
