@@ -28,7 +28,8 @@ export function forYargs(
   siblings: readonly AnyCommand[],
   invocation: Invocation,
 ): CommandModule {
-  const flags = { ...command.flags, ...(command.cluster ? kubeFlags : {}) };
+  // What a command calls like one of kubectl's flags is the command's.
+  const flags = { ...(command.cluster ? kubeFlags : {}), ...command.flags };
   const path = `${invocation.program} ${command.name}`.trim();
   return {
     command: `${command.name || '$0'} [words..]`,
@@ -53,12 +54,16 @@ export function commandHelp(command: AnyCommand, siblings: readonly AnyCommand[]
   const commands = command.name === '' ? siblings.filter(({ name }) => name !== '') : [];
   const sections = [
     { title: 'Flags', flags: { ...command.flags, ...commonFlags } },
-    ...(command.cluster ? [{ title: 'Connection', flags: kubeFlags }] : []),
+    ...(command.cluster ? [{ title: 'Connection', flags: without(kubeFlags, command.flags) }] : []),
   ];
   const width = Math.min(110, process.stdout.columns ?? 100);
   const listed = commands.map(({ name, summary }): [string, string] => [name, summary]);
   const path = `${program} ${command.name}`.trim();
   return helpLines(path, command.help, listed, sections, width).join('\n');
+}
+
+function without(flags: Record<string, Flag>, own: Record<string, Flag>): Record<string, Flag> {
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => !(name in own)));
 }
 
 /** A flag that is given twice has two values in yargs: that is a slip, not a wish. */

@@ -71,6 +71,19 @@ export const plainFlag = {
   plain: { type: 'boolean', default: false, description: 'Show progress as plain lines with the time' },
 } as const satisfies Record<string, Flag>;
 
+export type DryRun = 'client' | 'server';
+
+/** As kubectl has it for what it creates. */
+export const dryRunFlag = {
+  'dry-run': {
+    type: 'string',
+    choices: ['client', 'server'],
+    requiresArg: true,
+    value: 'client|server',
+    description: 'Create nothing: only show it (client), or have the server check it (server)',
+  },
+} as const satisfies Record<string, Flag>;
+
 /** Flags of commands that change a migration that is going on. */
 export const waitFlags = {
   wait: {

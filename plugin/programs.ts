@@ -1,6 +1,10 @@
 /** The two programs and their commands. Loads no parser and no Kubernetes client: help and completion need neither. */
 import { cancelCommand } from './cancel/command.js';
 import { checkpointCommand } from './checkpoint/command.js';
+import { deleteCheckpointCommand } from './checkpoint/delete/command.js';
+import { describeCheckpointCommand } from './checkpoint/describe/command.js';
+import { listCheckpointsCommand } from './checkpoint/list/command.js';
+import { restoreCheckpointCommand } from './checkpoint/restore/command.js';
 import type { AnyCommand } from './command.js';
 import { completionCommand } from './completion/command.js';
 import { deleteCommand } from './delete/command.js';
@@ -17,7 +21,7 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
   'kubectl-migrate': [
     migrateCommand,
     statusCommand,
-    listCommand('migrations'),
+    listCommand,
     logsCommand,
     cancelCommand,
     resolveCommand,
@@ -27,7 +31,15 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     completionCommand,
     versionCommand,
   ],
-  'kubectl-checkpoint': [checkpointCommand, listCommand('checkpoints'), completionCommand, versionCommand],
+  'kubectl-checkpoint': [
+    checkpointCommand,
+    listCheckpointsCommand,
+    describeCheckpointCommand,
+    restoreCheckpointCommand,
+    deleteCheckpointCommand,
+    completionCommand,
+    versionCommand,
+  ],
 };
 export type ProgramName = keyof typeof PROGRAMS;
 

@@ -1,35 +1,28 @@
-import type { ContainerCheckpointContent, PodCheckpoint } from '../../common/api/schema.js';
+import type { ContainerCheckpointContent } from '../../common/api/schema.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import { size } from '../text/bytes.js';
+import { amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
+import { contentsOf, place } from './contents.js';
+import type { Checkpoint } from './kinds.js';
 
-/** Where agents mount the checkpoint repository, as the testing guide has it. */
-const REPOSITORY = '/mnt/checkpoints';
-
-/** What was saved and where it lies. What we may not read is left out: contents are cluster-scoped. */
-export async function artifacts(client: KubeClient, checkpoint: PodCheckpoint): Promise<string[]> {
-  const name = checkpoint.status?.boundContentName;
-  let contents: ContainerCheckpointContent[] = [];
-  try {
-    const pod = name ? await client.podCheckpointContents.find(name) : undefined;
-    const found = await Promise.all(
-      (pod?.spec.containerCheckpointContents ?? []).map((content) =>
-        client.containerCheckpointContents.find(content),
-      ),
-    );
-    contents = found.filter((content) => content !== undefined);
-  } catch {
-    // Forbidden or unreachable by now: the checkpoint is there all the same.
-  }
-  return artifactLines(checkpoint, contents);
+/** What was saved and where it lies. What we may not read is left out. */
+export async function artifacts(client: KubeClient, checkpoint: Checkpoint): Promise<string[]> {
+  return artifactLines(checkpoint, await contentsOf(client, checkpoint));
 }
 
-export function artifactLines(checkpoint: PodCheckpoint, contents: ContainerCheckpointContent[]): string[] {
-  const { metadata, spec, status = {} } = checkpoint;
+export function artifactLines(checkpoint: Checkpoint, contents: ContainerCheckpointContent[]): string[] {
+  const { kind, metadata, spec, status = {} } = checkpoint;
   const total = status.sizeBytes === undefined ? '' : `, ${size(status.sizeBytes)}`;
+  const pod = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  const what = kind === 'PodCheckpoint' ? `pod ${pod}` : `container ${spec.containerName} of pod ${pod}`;
+  const frozen =
+    status.frozenMilliseconds === undefined
+      ? ''
+      : ` after a pause of ${amountOfTime(status.frozenMilliseconds)}`;
   return [
-    `Checkpointed pod ${metadata.namespace ?? 'default'}/${spec.podName} as ${metadata.name}${total}. The pod runs on.`,
-    ...(status.boundContentName ? [`Content: podcheckpointcontent/${status.boundContentName}`] : []),
+    `Checkpointed ${what} as ${metadata.name}${total}. The pod runs on${frozen}.`,
+    ...(status.boundContentName ? [`Content: ${kind.toLowerCase()}content/${status.boundContentName}`] : []),
     ...(contents.length === 0
       ? []
       : table(
@@ -37,15 +30,8 @@ export function artifactLines(checkpoint: PodCheckpoint, contents: ContainerChec
           contents.map(({ spec: content }) => [
             content.containerName,
             content.sizeBytes === undefined ? '<unknown>' : size(content.sizeBytes),
-            place(content.artifactURI, content.nodeName),
+            place(content),
           ]),
         )),
   ];
-}
-
-/** `shared://FILE` lies in the repository, `file://PATH` on one node. */
-function place(uri: string, node: string): string {
-  if (uri.startsWith('shared://')) return `${REPOSITORY}/${uri.slice('shared://'.length)} (shared)`;
-  if (uri.startsWith('file://')) return `${uri.slice('file://'.length)} (on node ${node} only)`;
-  return uri;
 }

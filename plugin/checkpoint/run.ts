@@ -1,128 +1,136 @@
-import { API_VERSION, GROUP } from '../../common/api/names.js';
-import type { PodCheckpoint } from '../../common/api/schema.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
-import { awaitOutcome, type Outcome } from '../await-outcome.js';
+import type { Pod } from '../../common/kube/types.js';
+import { requireInstalled } from '../checks/installed.js';
 import { judgePod } from '../checks/judge.js';
 import { observe } from '../checks/observe.js';
 import { suggestCommand } from '../checks/suggest-command.js';
-import { CliError } from '../cli-error.js';
+import { CliError, UsageError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
-import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
+import type { DryRun, KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
-import { nameFor } from '../object-name.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
-import { checkpointDisplay } from '../progress/choose.js';
-import { sentence } from '../progress/summary.js';
-import { paint, type Terminal } from '../terminal.js';
-import { artifacts } from './artifacts.js';
+import { printList, printObject, type ObjectFormat } from '../print-object.js';
+import { flow, type Terminal } from '../terminal.js';
+import { CHECKPOINT_SUBCOMMANDS } from './command.js';
+import { judgeContainer } from './container.js';
+import { followOne } from './follow-one.js';
+import { followSeveral } from './follow-several.js';
+import { resourceName, resourceOf, type Checkpoint } from './kinds.js';
+import { podsOf } from './pods.js';
+import type { Subject } from './subject.js';
+import { checkpointOf, type CheckpointWish } from './wish.js';
 
-export interface CheckpointWish {
-  pod: string;
-  /** Name of the PodCheckpoint. */
-  name?: string;
+export interface CheckpointRun extends CheckpointWish {
+  subjects: Subject[];
   timeoutMs: number;
   wait: boolean;
+  /** As many at a time. */
+  parallel: number;
+  dryRun?: DryRun;
   output?: ObjectFormat;
   plain: boolean;
 }
 
-const RESOURCE = `podcheckpoint.${GROUP}`;
+/** What the two ways of following share. */
+export interface Following {
+  invocation: Invocation;
+  terminal: Terminal;
+  client: KubeClient;
+  namespace: string;
+  run: CheckpointRun;
+}
 
-/** Checks, creates the PodCheckpoint, follows it and tells where the artifacts lie. */
+/** Checks, creates a checkpoint for each pod, follows them and tells what was saved where. */
 export async function checkpoint(
   invocation: Invocation,
   flags: KubeFlags,
-  wish: CheckpointWish,
-  subcommands: readonly string[],
+  run: CheckpointRun,
 ): Promise<ExitCode> {
-  const terminal = invocation.terminal(wish);
+  const terminal = invocation.terminal(run);
   const { client, namespace } = await invocation.connect(flags);
-  const question = { namespace, pod: wish.pod };
-  const observed = await observe(client, question);
-  suggestCommand(wish.pod, subcommands, () => judgePod(invocation, question, observed));
+  const { names, notes } = await podNames(invocation, client, namespace, run);
   if (invocation.detach.signal.aborted) return EXIT.detached;
-
-  const created = await create(client, namespace, wish);
-  const { name } = created.metadata;
-  if (!wish.wait) {
-    terminal.out(
-      wish.output ? await printObject(created, wish.output, RESOURCE) : `${RESOURCE}/${name} created`,
-    );
-    return EXIT.done;
+  for (const note of notes) terminal.err(flow(terminal, `note: ${note}`));
+  if (names.length === 0) throw new CliError('None of these pods is running, so there is nothing to save.');
+  if (run.name !== undefined && names.length > 1) {
+    throw new UsageError(`--name names one checkpoint, and these are ${names.length} pods.`);
   }
-  terminal.err(`${RESOURCE}/${name} created`);
-  const outcome = await awaitOutcome<PodCheckpoint>({
-    resource: client.podCheckpoints,
-    name,
-    namespace,
-    display: await checkpointDisplay(terminal),
-    timeoutMs: wish.timeoutMs,
-    detach: invocation.detach.signal,
-    idle: IDLE,
-  });
-  if (wish.output && outcome.object) terminal.out(await printObject(outcome.object, wish.output, RESOURCE));
-  return report(invocation, terminal, client, { namespace, name, outcome, quiet: wish.output !== undefined });
+  const wanted = names.map((pod) => checkpointOf(pod, namespace, run));
+  if (run.dryRun) return showOnly(terminal, client, run.dryRun, wanted, run.output);
+  const following = { invocation, terminal, client, namespace, run };
+  const [only, ...others] = wanted;
+  return others.length === 0 ? followOne(following, only!) : followSeveral(following, wanted);
 }
 
-async function create(client: KubeClient, namespace: string, wish: CheckpointWish): Promise<PodCheckpoint> {
-  const name = wish.name ?? nameFor(wish.pod);
-  try {
-    return await client.podCheckpoints.create(
-      {
-        apiVersion: API_VERSION,
-        kind: 'PodCheckpoint',
-        metadata: { name, namespace },
-        spec: { podName: wish.pod },
-      },
-      namespace,
+async function podNames(
+  invocation: Invocation,
+  client: KubeClient,
+  namespace: string,
+  { subjects, container }: CheckpointRun,
+): Promise<{ names: string[]; notes: string[] }> {
+  await requireInstalled(client);
+  const pods = new Map<string, Pod | undefined>();
+  const groups = subjects.filter((subject) => subject.of !== 'pod');
+  const { pods: found, leftOut } = await podsOf(client, namespace, groups);
+  for (const pod of found) pods.set(pod.metadata.name, pod);
+  for (const subject of subjects) {
+    if (subject.of !== 'pod' || pods.has(subject.name)) continue;
+    const question = { namespace, pod: subject.name };
+    const observed = await observe(client, question);
+    const commands = subject.explicit ? [] : CHECKPOINT_SUBCOMMANDS;
+    pods.set(
+      subject.name,
+      suggestCommand(subject.name, commands, () => judgePod(invocation, question, observed)).pod,
     );
+  }
+  if (container !== undefined) {
+    for (const [name, pod] of pods) if (pod) judgeContainer(`${namespace}/${name}`, pod, container);
+  }
+  return { names: [...pods.keys()], notes: leftOut };
+}
+
+async function showOnly(
+  terminal: Terminal,
+  client: KubeClient,
+  dryRun: DryRun,
+  wanted: Checkpoint[],
+  output: ObjectFormat | undefined,
+): Promise<ExitCode> {
+  const objects =
+    dryRun === 'client'
+      ? wanted
+      : await Promise.all(wanted.map((one) => create(client, one, { dryRun: 'All' })));
+  if (output === undefined) {
+    for (const { kind, metadata } of wanted) {
+      terminal.out(
+        `${resourceName(kind)}/${metadata.name} created (${dryRun === 'client' ? 'dry run' : 'server dry run'})`,
+      );
+    }
+    return EXIT.done;
+  }
+  const resource = resourceName(wanted[0]!.kind);
+  const [only, ...others] = objects;
+  terminal.out(
+    others.length === 0
+      ? await printObject(only!, output, resource)
+      : await printList(objects, output, resource),
+  );
+  return EXIT.done;
+}
+
+/** @throws CliError when there is one of that name */
+export async function create(
+  client: KubeClient,
+  wanted: Checkpoint,
+  query: Record<string, string> = {},
+): Promise<Checkpoint> {
+  const { name, namespace } = wanted.metadata;
+  try {
+    return await resourceOf(client, wanted.kind).create(wanted, namespace, query);
   } catch (error) {
     if (!(error instanceof ApiError && error.isAlreadyExists)) throw error;
     throw new CliError(`There is a checkpoint "${name}" in namespace "${namespace}" already.`, [
       'Choose another name with --name.',
     ]);
-  }
-}
-
-async function report(
-  invocation: Invocation,
-  terminal: Terminal,
-  client: KubeClient,
-  {
-    namespace,
-    name,
-    outcome,
-    quiet,
-  }: { namespace: string; name: string; outcome: Outcome<PodCheckpoint>; quiet: boolean },
-): Promise<ExitCode> {
-  const again = invocation.again(`kubectl get podcheckpoint ${name} -w`);
-  const { red } = paint(terminal.color);
-  switch (outcome.how) {
-    case 'succeeded':
-      if (!quiet) terminal.out((await artifacts(client, outcome.object)).join('\n'));
-      return EXIT.done;
-    case 'failed': {
-      const { status = {}, spec } = outcome.object;
-      const why = sentence(status.message ?? 'the controller gives no reason');
-      terminal.err(red(`error: The checkpoint ${name} of pod ${namespace}/${spec.podName} failed: ${why}`));
-      if (status.reason) terminal.err(`Reason: ${status.reason}`);
-      terminal.err(`More with: ${invocation.again(`kubectl describe podcheckpoint ${name}`)}`);
-      return EXIT.failed;
-    }
-    case 'deleted':
-      terminal.err(`error: The checkpoint ${name} was deleted before it had ended.`);
-      return EXIT.failed;
-    case 'timedOut':
-      terminal.err(
-        `error: Waited long enough: the checkpoint ${name} is still ${outcome.object?.status?.phase ?? 'not taken up by the controller'}.`,
-      );
-      terminal.err(`Look again with: ${again}`);
-      return EXIT.timedOut;
-    case 'detached':
-      terminal.err(`Detached; the checkpoint ${name} goes on in the cluster.`);
-      terminal.err(`Look again with: ${again}`);
-      return EXIT.detached;
   }
 }

@@ -37,6 +37,8 @@ const WORDS: Record<string, Completable[]> = {
   resolve: ['podmigrations.lpm.my.domain'],
   describe: ['podmigrations.lpm.my.domain'],
   delete: ['podmigrations.lpm.my.domain'],
+  restore: ['podcheckpoints.lpm.my.domain'],
+  export: ['podcheckpoints.lpm.my.domain'],
   drain: ['nodes'],
 };
 
@@ -114,9 +116,9 @@ function read(commands: readonly AnyCommand[], before: readonly string[]) {
 }
 
 const flagsOf = (command: AnyCommand): Record<string, Flag> => ({
-  ...command.flags,
   ...commonFlags,
   ...(command.cluster ? kubeFlags : {}),
+  ...command.flags,
 });
 
 const takesValue = ({ type, choices }: Flag): boolean =>

@@ -8,41 +8,38 @@ interface Args extends KubeFlags {
   output?: ObjectFormat | 'wide';
 }
 
-/** `kubectl migrate list` and `kubectl checkpoint list`. */
-export function listCommand(what: 'migrations' | 'checkpoints'): Command<Args> {
-  return {
-    name: 'list',
-    aliases: ['ls'],
-    summary: `List ${what}`,
-    help: {
-      what: `List the ${what} of a namespace, or of all namespaces.`,
-      examples: [
-        [`The ${what} of the current namespace`, ''],
-        ['Those of all namespaces, with more columns', '-A -o wide'],
-      ],
-      usage: '[flags]',
+/** `kubectl migrate list` */
+export const listCommand: Command<Args> = {
+  name: 'list',
+  aliases: ['ls'],
+  summary: 'List migrations',
+  help: {
+    what: 'List the migrations of a namespace, or of all namespaces.',
+    examples: [
+      ['The migrations of the current namespace', ''],
+      ['Those of all namespaces, with more columns', '-A -o wide'],
+    ],
+    usage: '[flags]',
+  },
+  flags: {
+    'all-namespaces': {
+      alias: 'A',
+      type: 'boolean',
+      default: false,
+      description: 'Those of all namespaces',
     },
-    flags: {
-      'all-namespaces': {
-        alias: 'A',
-        type: 'boolean',
-        default: false,
-        description: 'Those of all namespaces',
-      },
-      ...outputFlag(['wide', 'json', 'yaml', 'name']),
-    },
-    cluster: true,
-    async run(invocation, args, words) {
-      // One name is a question for `status`.
-      if (words.length > 0) {
-        throw new UsageError(`"list" takes no name: what is "${words.join(' ')}"?`);
-      }
-      const { list } = await import('./run.js');
-      return list(invocation, args, {
-        what,
-        allNamespaces: args.allNamespaces,
-        ...(args.output === undefined ? {} : { output: args.output }),
-      });
-    },
-  };
-}
+    ...outputFlag(['wide', 'json', 'yaml', 'name']),
+  },
+  cluster: true,
+  async run(invocation, args, words) {
+    // One name is a question for `status`.
+    if (words.length > 0) {
+      throw new UsageError(`"list" takes no name: what is "${words.join(' ')}"?`);
+    }
+    const { list } = await import('./run.js');
+    return list(invocation, args, {
+      allNamespaces: args.allNamespaces,
+      ...(args.output === undefined ? {} : { output: args.output }),
+    });
+  },
+};

@@ -1,5 +1,5 @@
-/** The tables of `list`: NAME first, AGE last, as kubectl has them. Pure. */
-import type { PodCheckpoint, PodMigration } from '../../common/api/schema.js';
+/** The table of `list`: NAME first, AGE last, as kubectl has them. Pure. */
+import type { PodMigration } from '../../common/api/schema.js';
 import { conditionOf, stuckOf, wasCanceled } from '../progress/stuck.js';
 import { size } from '../text/bytes.js';
 import { age } from '../text/duration.js';
@@ -31,23 +31,11 @@ const MIGRATION: Column<PodMigration>[] = [
   { head: 'MOVED', cell: ({ status }) => optional(status?.bytesTransferred, size), wide: true },
 ];
 
-const CHECKPOINT: Column<PodCheckpoint>[] = [
-  { head: 'POD', cell: ({ spec }) => spec.podName },
-  { head: 'NODE', cell: ({ status }) => status?.nodeName },
-  { head: 'PHASE', cell: ({ status }) => status?.phase },
-  { head: 'SIZE', cell: ({ status }) => optional(status?.sizeBytes, size) },
-  { head: 'CONTENT', cell: ({ status }) => status?.boundContentName, wide: true },
-];
-
 export function migrationTable(items: PodMigration[], wish: TableWish): string[] {
   return draw(items, MIGRATION, wish);
 }
 
-export function checkpointTable(items: PodCheckpoint[], wish: TableWish): string[] {
-  return draw(items, CHECKPOINT, wish);
-}
-
-function draw<T extends PodMigration | PodCheckpoint>(
+function draw<T extends PodMigration>(
   items: T[],
   columns: Column<T>[],
   { wide, allNamespaces, now }: TableWish,

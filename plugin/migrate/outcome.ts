@@ -30,7 +30,9 @@ interface Report {
 /** Tells how waiting for a migration ended: the result on stdout, what went wrong on stderr. */
 export async function reportOutcome(report: Report): Promise<ExitCode> {
   const { invocation, terminal, name, outcome, output } = report;
-  const again = (flags = '') => invocation.again(`${invocation.program} status ${name}${flags}`);
+  // Also for what `kubectl checkpoint restore` has begun.
+  const program = invocation.program.replace('checkpoint', 'migrate');
+  const again = (flags = '') => invocation.again(`${program} status ${name}${flags}`);
   const lookAtPods = invocation.again('kubectl get pods -o wide');
   const { red, yellow } = paint(terminal.color);
   const warn = (migration: PodMigration) => {
@@ -57,7 +59,7 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       terminal.err([red(first), ...others].join('\n'));
       terminal.err(`More with: ${again()}`);
       if (FROM_CRIU.test(outcome.object.status?.reason ?? '')) {
-        terminal.err(`CRIU's own log: ${invocation.again(`${invocation.program} logs ${name}`)}`);
+        terminal.err(`CRIU's own log: ${invocation.again(`${program} logs ${name}`)}`);
       }
       return EXIT.failed;
     }
@@ -78,7 +80,7 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
       terminal.err(`Detached; the migration ${name} goes on in the cluster.`);
       terminal.err(`Look again with: ${again(' -w')}`);
       if (!outcome.object?.spec.cancel) {
-        terminal.err(`Cancel it with: ${invocation.again(`${invocation.program} cancel ${name}`)}`);
+        terminal.err(`Cancel it with: ${invocation.again(`${program} cancel ${name}`)}`);
       }
       return EXIT.detached;
   }
@@ -107,6 +109,8 @@ export async function sourceOf(client: KubeClient, migration: PodMigration, look
 export function judgeSource(migration: PodMigration, pod: Pod | undefined, look: string): Source {
   const { metadata, spec, status = {} } = migration;
   const name = `${metadata.namespace ?? 'default'}/${spec.podName}`;
+  // Of what became of the pod of a saved checkpoint a restore tells nothing: it does nothing to it.
+  if (spec.fromCheckpoint) return { runsOn: undefined, sentence: '' };
   const not = (sentence: string): Source => ({ runsOn: false, sentence });
   if (!pod) {
     // Never existed as far as the controller saw: then there is nothing to look after.

@@ -1,27 +1,38 @@
-import type { CheckpointPhase, PodCheckpoint, PodMigration } from '../../common/api/schema.js';
+import type {
+  CheckpointPhase,
+  ContainerCheckpoint,
+  PodCheckpoint,
+  PodMigration,
+} from '../../common/api/schema.js';
 import type { Terminal } from '../terminal.js';
-import { checkpointView } from './checkpoint.js';
+import { checkpointStep, checkpointView } from './checkpoint.js';
 import { ControllerClock } from './clock.js';
 import type { Display } from './display.js';
-import { MIGRATION_ROWS, migrationView, stepText } from './migration.js';
+import { migrationView, rowsOf, stepText } from './migration.js';
 import { PlainDisplay } from './plain.js';
 import type { View, Worked } from './view.js';
 
 /** Shows a migration in the way that the terminal allows. listr2 is loaded only when it is used. */
-export function migrationDisplay(terminal: Terminal): Promise<Display<PodMigration>> {
+export function migrationDisplay(
+  terminal: Terminal,
+  what: 'migration' | 'restore' = 'migration',
+): Promise<Display<PodMigration>> {
   return display<PodMigration>(
     terminal,
-    MIGRATION_ROWS.map(({ label }) => label),
+    rowsOf(what).map(({ label }) => label),
     migrationView,
     ({ status = {} }, now) => stepText(status, now),
   );
 }
 
-export function checkpointDisplay(terminal: Terminal): Promise<Display<PodCheckpoint>> {
-  return display<PodCheckpoint>(
+type Checkpoint = PodCheckpoint | ContainerCheckpoint;
+
+export function checkpointDisplay(terminal: Terminal): Promise<Display<Checkpoint>> {
+  return display<Checkpoint>(
     terminal,
     (['Pending', 'Running'] satisfies CheckpointPhase[]).map((phase) => phase),
     checkpointView,
+    ({ status = {} }) => checkpointStep(status),
   );
 }
 

@@ -20,6 +20,11 @@ export const MIGRATION_ROWS = [
 
 type RowKind = (typeof MIGRATION_ROWS)[number];
 
+/** The rows of this one: what brings a saved checkpoint back takes none. */
+export function rowsOf(what: 'migration' | 'restore'): readonly RowKind[] {
+  return what === 'migration' ? MIGRATION_ROWS : MIGRATION_ROWS.filter(({ label }) => label !== 'Checkpoint');
+}
+
 const DOING: Record<string, string> = {
   Freeze: 'freezing',
   Dump: 'dumping memory',
@@ -32,7 +37,9 @@ const DOING: Record<string, string> = {
 /** How a migration stands, `now` being milliseconds since the epoch by the controller's clock. */
 export function migrationView(migration: PodMigration, now: number): View {
   const status = migration.status ?? {};
-  const rows = MIGRATION_ROWS.map((kind) => row(migration, kind, now));
+  const rows = rowsOf(migration.spec.fromCheckpoint ? 'restore' : 'migration').map((kind) =>
+    row(migration, kind, now),
+  );
   if (!status.phase) {
     const since = Date.parse(migration.metadata.creationTimestamp ?? '');
     rows[0] = {

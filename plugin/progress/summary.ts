@@ -13,8 +13,9 @@ const VALUE_WIDTH = 64;
 export function migrationSummary(migration: PodMigration): string[] {
   const { metadata, spec, status = {} } = migration;
   const place = (pod: string, node: string | undefined) => (node ? `${pod} on ${node}` : pod);
+  const from = spec.fromCheckpoint;
   const rows = [
-    ['  From:', place(spec.podName, status.sourceNode)],
+    ['  From:', from ? `checkpoint ${from.name} of ${spec.podName}` : place(spec.podName, status.sourceNode)],
     [
       '  To:',
       place(status.restoredPodName ?? spec.restoredPodName ?? '?', status.targetNode ?? spec.targetNode),
@@ -25,7 +26,9 @@ export function migrationSummary(migration: PodMigration): string[] {
     ['  Moved:', status.bytesTransferred === undefined ? '' : size(status.bytesTransferred)],
   ];
   return [
-    `Migrated pod ${metadata.namespace ?? 'default'}/${spec.podName}.`,
+    from
+      ? `Restored pod ${metadata.namespace ?? 'default'}/${status.restoredPodName ?? spec.restoredPodName ?? spec.podName}.`
+      : `Migrated pod ${metadata.namespace ?? 'default'}/${spec.podName}.`,
     ...table(
       [],
       rows.filter(([, value]) => value !== ''),
@@ -60,7 +63,7 @@ export function failureLines(migration: PodMigration): string[] {
     return [`The migration ${metadata.name} of pod ${pod} was canceled. ${rest ?? ''}`.trim()];
   }
   const lines = [
-    `The migration ${metadata.name} of pod ${pod} failed: ${sentence(status.message ?? 'the controller gives no reason')}`,
+    `The ${spec.fromCheckpoint ? `restore ${metadata.name} of checkpoint ${spec.fromCheckpoint.name}` : `migration ${metadata.name} of pod ${pod}`} failed: ${sentence(status.message ?? 'the controller gives no reason')}`,
   ];
   if (status.reason) lines.push(`Reason: ${status.reason}`);
   if (status.hint) lines.push(`Next: ${sentence(status.hint)}`);

@@ -29,7 +29,7 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
       resource: client.podMigrations,
       name,
       namespace,
-      display: await migrationDisplay(terminal),
+      display: await migrationDisplay(terminal, migration.spec.fromCheckpoint ? 'restore' : 'migration'),
       timeoutMs: wish.timeoutMs,
       detach: invocation.detach.signal,
       idle: IDLE,

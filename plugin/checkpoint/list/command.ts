@@ -1,0 +1,63 @@
+import { UsageError } from '../../cli-error.js';
+import type { Command } from '../../command.js';
+import { outputFlag, type KubeFlags } from '../../flags.js';
+import type { ObjectFormat } from '../../print-object.js';
+
+interface Args extends KubeFlags {
+  allNamespaces: boolean;
+  selector?: string;
+  migrations: boolean;
+  output?: ObjectFormat | 'wide';
+}
+
+/** `kubectl checkpoint list` */
+export const listCheckpointsCommand: Command<Args> = {
+  name: 'list',
+  aliases: ['ls'],
+  summary: 'List checkpoints',
+  help: {
+    what: 'List the checkpoints of a namespace, or of all namespaces: of what, how large, and where they lie.',
+    examples: [
+      ['The checkpoints of the current namespace', ''],
+      ['Those of all namespaces, with more columns', '-A -o wide'],
+      ['Also those that migrations made on their way', '--migrations'],
+    ],
+    usage: '[flags]',
+  },
+  flags: {
+    'all-namespaces': {
+      alias: 'A',
+      type: 'boolean',
+      default: false,
+      description: 'Those of all namespaces',
+    },
+    selector: {
+      alias: 'l',
+      type: 'string',
+      requiresArg: true,
+      value: 'SELECTOR',
+      description: 'Only checkpoints with these labels',
+    },
+    migrations: {
+      type: 'boolean',
+      default: false,
+      description: 'Also those that belong to migrations',
+    },
+    ...outputFlag(['wide', 'json', 'yaml', 'name']),
+  },
+  cluster: true,
+  async run(invocation, args, words) {
+    if (words.length > 0) {
+      throw new UsageError(`"list" takes no name: what is "${words.join(' ')}"?`, [
+        `Look at one with: ${invocation.program} describe ${words[0]}`,
+      ]);
+    }
+    const { listCheckpoints } = await import('./run.js');
+    return listCheckpoints(invocation, args, {
+      allNamespaces: args.allNamespaces,
+      migrations: args.migrations,
+      ...(args.selector === undefined ? {} : { selector: args.selector }),
+      ...(args.output === undefined ? {} : { output: args.output }),
+    });
+  },
+};

@@ -1,0 +1,145 @@
+import { API_VERSION } from '../../../common/api/names.js';
+import type { PodMigration } from '../../../common/api/schema.js';
+import { ApiError } from '../../../common/kube/api-error.js';
+import type { KubeClient } from '../../../common/kube/client.js';
+import { awaitOutcome } from '../../await-outcome.js';
+import { requireInstalled } from '../../checks/installed.js';
+import { CliError } from '../../cli-error.js';
+import { EXIT, type ExitCode } from '../../exit-code.js';
+import type { DryRun, KubeFlags } from '../../flags.js';
+import { IDLE } from '../../idle.js';
+import type { Invocation } from '../../invocation.js';
+import { MIGRATION_RESOURCE, reportOutcome } from '../../migrate/outcome.js';
+import { nameFor } from '../../object-name.js';
+import { printObject, type ObjectFormat } from '../../print-object.js';
+import { migrationDisplay } from '../../progress/choose.js';
+import { flow, paint } from '../../terminal.js';
+import { findCheckpoint, type CheckpointName } from '../find.js';
+import type { Checkpoint } from '../kinds.js';
+import { importedPod, remarkable, type ImportedPod } from './imported-pod.js';
+import { judgeNode, judgeRestore, twinWarning } from './judge.js';
+
+export interface RestoreWish {
+  name: CheckpointName;
+  to?: string;
+  /** Name of the new pod. */
+  pod?: string;
+  timeoutMs: number;
+  wait: boolean;
+  dryRun?: DryRun;
+  output?: ObjectFormat;
+  plain: boolean;
+}
+
+/** After the time in which it must be done the controller takes it back; so much longer we wait to see it. */
+const ROLLBACK_MS = 10_000;
+
+export async function restore(
+  invocation: Invocation,
+  flags: KubeFlags,
+  wish: RestoreWish,
+): Promise<ExitCode> {
+  const terminal = invocation.terminal(wish);
+  const { yellow } = paint(terminal.color);
+  const { client, namespace } = await invocation.connect(flags);
+  await requireInstalled(client);
+  const checkpoint = await findCheckpoint(client, namespace, wish.name, invocation);
+  judgeRestore(checkpoint, invocation);
+  if (wish.to !== undefined) await judgeNode(client, wish.to);
+  const imported = checkpoint.spec.import
+    ? await importedPod(client, checkpoint, namespace, wish)
+    : undefined;
+  const original = imported ? undefined : await found(client, checkpoint.spec.podName, namespace);
+  const warning = twinWarning(checkpoint, original);
+  const warn = (text: string) => terminal.err(yellow(flow(terminal, `warning: ${text}`)));
+  if (warning) warn(warning);
+  for (const text of imported ? remarkable(imported.source) : []) warn(text);
+  if (invocation.detach.signal.aborted) return EXIT.detached;
+
+  const wanted = migrationOf(checkpoint, namespace, imported ? { ...wish, pod: imported.name } : wish);
+  if (wish.dryRun) {
+    const shown =
+      wish.dryRun === 'client'
+        ? wanted
+        : await client.podMigrations.create(wanted, namespace, { dryRun: 'All' });
+    terminal.out(
+      wish.output
+        ? await printObject(shown, wish.output, MIGRATION_RESOURCE)
+        : `${MIGRATION_RESOURCE}/${wanted.metadata.name} created (${wish.dryRun === 'client' ? 'dry run' : 'server dry run'})`,
+    );
+    return EXIT.done;
+  }
+  const created = await client.podMigrations.create(wanted, namespace);
+  const { name } = created.metadata;
+  if (imported) await createPod(client, created, imported);
+  if (!wish.wait) {
+    terminal.out(
+      wish.output
+        ? await printObject(created, wish.output, MIGRATION_RESOURCE)
+        : `${MIGRATION_RESOURCE}/${name} created`,
+    );
+    if (!wish.output)
+      terminal.err(
+        `Follow it with: ${invocation.again(`${invocation.program.replace('checkpoint', 'migrate')} status ${name} -w`)}`,
+      );
+    return EXIT.done;
+  }
+  terminal.err(`${MIGRATION_RESOURCE}/${name} created`);
+  const outcome = await awaitOutcome<PodMigration>({
+    resource: client.podMigrations,
+    name,
+    namespace,
+    display: await migrationDisplay(terminal, 'restore'),
+    timeoutMs: wish.timeoutMs + ROLLBACK_MS,
+    detach: invocation.detach.signal,
+    idle: IDLE,
+  });
+  return reportOutcome({
+    invocation,
+    terminal,
+    client,
+    name,
+    outcome,
+    ...(wish.output ? { output: wish.output } : {}),
+  });
+}
+
+function migrationOf(checkpoint: Checkpoint, namespace: string, wish: RestoreWish): PodMigration {
+  const { kind, metadata, spec } = checkpoint;
+  return {
+    apiVersion: API_VERSION,
+    kind: 'PodMigration',
+    metadata: { name: nameFor(spec.podName), namespace },
+    spec: {
+      podName: spec.podName,
+      fromCheckpoint: { kind, name: metadata.name },
+      ...(wish.to === undefined ? {} : { targetNode: wish.to }),
+      ...(wish.pod === undefined ? {} : { restoredPodName: wish.pod }),
+      timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
+    },
+  };
+}
+
+/** With this person's rights: what comes from outside gets no others. When it is refused, nothing is left to wait for it. */
+async function createPod(client: KubeClient, migration: PodMigration, imported: ImportedPod): Promise<void> {
+  const { name, namespace, uid } = migration.metadata;
+  try {
+    await client.pods.create(imported.targetOf(migration), namespace);
+  } catch (error) {
+    await client.podMigrations.delete(name, namespace, uid ? { uid } : {}).catch(() => {});
+    if (!(error instanceof ApiError)) throw error;
+    throw new CliError(
+      `The pod ${imported.name} of the imported checkpoint cannot be created: ${error.message.split('\n')[0]}`,
+      ['An imported checkpoint is restored into a pod that you create yourself, with your own rights.'],
+    );
+  }
+}
+
+async function found(client: KubeClient, pod: string, namespace: string) {
+  try {
+    return await client.pods.find(pod, namespace);
+  } catch (error) {
+    if (error instanceof ApiError && error.isForbidden) return undefined;
+    throw error;
+  }
+}
