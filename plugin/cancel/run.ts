@@ -52,7 +52,7 @@ export async function cancel(invocation: Invocation, flags: KubeFlags, wish: Can
     resource: client.podMigrations,
     name,
     namespace,
-    display: await migrationDisplay(terminal),
+    display: await migrationDisplay(terminal, found.spec.fromCheckpoint ? 'restore' : 'migration'),
     timeoutMs: wish.timeoutMs,
     detach: AbortSignal.any([invocation.detach.signal, refused.signal]),
     idle: IDLE,

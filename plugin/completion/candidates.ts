@@ -116,8 +116,10 @@ function read(commands: readonly AnyCommand[], before: readonly string[]) {
 }
 
 const flagsOf = (command: AnyCommand): Record<string, Flag> => ({
+  ...command.flags,
   ...commonFlags,
   ...(command.cluster ? kubeFlags : {}),
+  // What it calls like one of kubectl's is its own.
   ...command.flags,
 });
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PodCheckpoint, PodMigration } from '../../common/api/schema.js';
+import type { PodMigration } from '../../common/api/schema.js';
 import { KubeClient } from '../../common/kube/client.js';
 import { loadKubeConfig } from '../../common/kube/config.js';
 import { ListWatch } from '../../common/kube/list-watch.js';
@@ -183,57 +183,5 @@ async function perform(client: KubeClient, migration: PodMigration, play: Play):
       phaseTransitions: transitions,
     });
     await new Promise((resolve) => setTimeout(resolve, thenMs));
-  }
-}
-
-/** Plays the controller for each PodCheckpoint: contents as the guide has them. */
-export function simulateCheckpoints(client: KubeClient): () => void {
-  const begun = new Set<string>();
-  const watching = new ListWatch<PodCheckpoint>(client.podCheckpoints, {
-    onChange: (_key, checkpoint) => {
-      if (!checkpoint || begun.has(checkpoint.metadata.name)) return;
-      begun.add(checkpoint.metadata.name);
-      void save(client, checkpoint);
-    },
-  }).start();
-  return () => void watching.stop();
-}
-
-async function save(client: KubeClient, { metadata, spec }: PodCheckpoint): Promise<void> {
-  const { name, namespace = 'default', uid = '' } = metadata;
-  const content = `pcpc-${name}`;
-  const container = `ccpc-${name}-app`;
-  const common = {
-    deletionPolicy: 'Delete' as const,
-    nodeName: 'k8s-worker',
-    podName: spec.podName,
-    podUID: 'u',
-    sizeBytes: 1_258_291,
-  };
-  const phases = ['Pending', 'Running', 'Succeeded'] as const;
-  await client.containerCheckpointContents.create({
-    metadata: { name: container },
-    spec: {
-      ...common,
-      containerCheckpointRef: { namespace, name: `${name}-app`, uid: 'c' },
-      artifactURI: 'shared://u-app-20261123160000.tar',
-      containerName: 'app',
-    },
-  });
-  await client.podCheckpointContents.create({
-    metadata: { name: content },
-    spec: { ...common, podCheckpointRef: { namespace, name, uid }, containerCheckpointContents: [container] },
-  });
-  const transitions: { phase: string; transitionTime: string }[] = [];
-  for (const phase of phases) {
-    transitions.push({ phase, transitionTime: now() });
-    await client.podCheckpoints.patchStatus(name, namespace, {
-      phase,
-      message: `${phase} (simulated).`,
-      nodeName: 'k8s-worker',
-      phaseTransitions: transitions,
-      ...(phase === 'Succeeded' ? { boundContentName: content, sizeBytes: 1_258_291 } : {}),
-    });
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -6,6 +6,7 @@ import { ANNOTATION } from '../../../common/api/names.js';
 import type { PodMigration } from '../../../common/api/schema.js';
 import type { Pod } from '../../../common/kube/types.js';
 import type { BoundCheckpoint } from '../../checkpoint/bound.js';
+import { OWNERS_LABEL } from '../../../common/pods/owner-labels.js';
 import { originOf } from '../../../common/pods/restored-name.js';
 import {
   isTargetOf,
@@ -13,10 +14,6 @@ import {
   type TargetPod,
   type TargetPodPlan,
 } from '../../../common/pods/target-pod.js';
-
-/** Labels by which the controllers of Kubernetes know a pod as one of theirs: with them it would be adopted, or counted. */
-const OWNERS_LABEL =
-  /^(pod-template-hash|pod-template-generation|controller-revision-hash|controller-uid|job-name|statefulset\.kubernetes\.io\/pod-name|apps\.kubernetes\.io\/pod-index|batch\.kubernetes\.io\/.*)$/;
 
 /** The checkpointed pod as it was; undefined for an imported checkpoint, which makes no pod. */
 export function checkpointedPod({

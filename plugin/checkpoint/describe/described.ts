@@ -28,21 +28,26 @@ interface Process {
 /** More open files or mounts than this are counted, not listed. */
 const MOST_LINES = 40;
 
-export function describedLines(json: Record<string, unknown>, page: Page): string[] {
+export interface DescribedParts {
+  /** Label and value, as the rows that stand above them. */
+  facts: [string, string][];
+  lines: string[];
+}
+
+export function described(json: Record<string, unknown>, page: Page): DescribedParts {
   const it = read(json);
-  const facts = [
+  const facts: [string, string][] = [
     ['  Dumped by:', [it.runtime, it.criuVersion && `CRIU ${it.criuVersion}`].filter(Boolean).join(', ')],
     ['  Host name:', it.hostname],
     ['  Memory:', it.memoryBytes > 0 ? size(it.memoryBytes) : ''],
     ['  Files:', it.layerBytes > 0 ? `${size(it.layerBytes)} changed in the container` : ''],
     ['  Volumes:', it.volumeBytes > 0 ? size(it.volumeBytes) : ''],
-  ].filter(([, value]) => value !== '');
+  ];
   const files = it.processes.flatMap(({ pid, files }) =>
     files.map(({ fd, kind, name }) => [`    ${pid}`, String(fd), kind, name]),
   );
   const mounts = it.mounts.map(({ destination, type, source }) => [`    ${destination}`, type, source]);
-  return [
-    ...table([], facts as string[][]),
+  const lines = [
     ...(it.processes.length > 0
       ? [
           `  Processes (${it.processes.length}):`,
@@ -52,7 +57,11 @@ export function describedLines(json: Record<string, unknown>, page: Page): strin
     ...listed('Open files', ['    PID', 'FD', 'KIND', 'NAME'], files),
     ...listed('Mounts', ['    DESTINATION', 'TYPE', 'SOURCE'], mounts),
     ...(it.truncated ? ['  There is more in it than is listed here.'] : []),
-  ].map((line) => (page.width === undefined ? line : cutRight(line, page.width)));
+  ];
+  return {
+    facts,
+    lines: lines.map((line) => (page.width === undefined ? line : cutRight(line, page.width))),
+  };
 }
 
 function listed(title: string, head: string[], rows: string[][]): string[] {

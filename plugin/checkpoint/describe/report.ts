@@ -8,7 +8,7 @@ import { printable } from '../../text/printable.js';
 import { fitted, table } from '../../text/table.js';
 import { place } from '../contents.js';
 import { ownerOf, type Checkpoint } from '../kinds.js';
-import { describedLines } from './described.js';
+import { described } from './described.js';
 
 export interface Found {
   checkpoint: Checkpoint;
@@ -130,6 +130,9 @@ function keeping({ spec, status }: Checkpoint, policy = spec.deletionPolicy ?? '
 }
 
 function contentLines({ spec, status }: ContainerCheckpointContent, page: Page): string[] {
+  const { facts, lines } = status?.description
+    ? described(status.description, page)
+    : { facts: [], lines: [] };
   const rows: [string, string | undefined][] = [
     [
       '  Image:',
@@ -142,17 +145,14 @@ function contentLines({ spec, status }: ContainerCheckpointContent, page: Page):
     ['  Size:', spec.sizeBytes === undefined ? undefined : size(spec.sizeBytes)],
     ['  SHA-256:', spec.sha256],
     ['  Restorable:', spec.restorable === undefined ? undefined : spec.restorable ? 'yes' : 'no'],
+    ...facts,
     ...(spec.gaps ?? []).map((gap, index): [string, string] => [
       index === 0 ? '  Not in it:' : '',
       printable(gap),
     ]),
   ];
   const shown = rows.filter((row): row is [string, string] => Boolean(row[1]));
-  return [
-    `Container ${spec.containerName}:`,
-    ...table([], fitted(shown, page.width)),
-    ...(status?.description ? describedLines(status.description, page) : []),
-  ];
+  return [`Container ${spec.containerName}:`, ...table([], fitted(shown, page.width)), ...lines];
 }
 
 function since(time: string | undefined, now: number): string {

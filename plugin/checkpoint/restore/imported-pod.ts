@@ -3,6 +3,7 @@ import type { PodMigration } from '../../../common/api/schema.js';
 import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
 import type { Pod } from '../../../common/kube/types.js';
+import { OWNERS_LABEL } from '../../../common/pods/owner-labels.js';
 import { originOf, restoredName } from '../../../common/pods/restored-name.js';
 import { targetPod } from '../../../common/pods/target-pod.js';
 import { CliError } from '../../cli-error.js';
@@ -70,7 +71,10 @@ export function podOfImport(
       name,
       namespace,
       ...(uid ? { uid } : {}),
-      ...(labels ? { labels } : {}),
+      // A controller of this cluster that has such a hash or name would take the pod for its own.
+      ...(labels
+        ? { labels: Object.fromEntries(Object.entries(labels).filter(([key]) => !OWNERS_LABEL.test(key))) }
+        : {}),
       ...(annotations ? { annotations } : {}),
     },
     spec: { ...spec, containers: kept },

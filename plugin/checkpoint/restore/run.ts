@@ -4,7 +4,6 @@ import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
 import { awaitOutcome } from '../../await-outcome.js';
 import { requireInstalled } from '../../checks/installed.js';
-import { CliError } from '../../cli-error.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { DryRun, KubeFlags } from '../../flags.js';
 import { IDLE } from '../../idle.js';
@@ -16,8 +15,9 @@ import { migrationDisplay } from '../../progress/choose.js';
 import { flow, paint } from '../../terminal.js';
 import { findCheckpoint, type CheckpointName } from '../find.js';
 import type { Checkpoint } from '../kinds.js';
-import { importedPod, remarkable, type ImportedPod } from './imported-pod.js';
+import { importedPod, remarkable } from './imported-pod.js';
 import { judgeNode, judgeRestore, twinWarning } from './judge.js';
+import { makePod } from './make-pod.js';
 
 export interface RestoreWish {
   name: CheckpointName;
@@ -71,7 +71,11 @@ export async function restore(
   }
   const created = await client.podMigrations.create(wanted, namespace);
   const { name } = created.metadata;
-  if (imported) await createPod(client, created, imported);
+  const { signal } = invocation.detach;
+  if (imported && !(await makePod(client, created, imported, signal)) && signal.aborted) {
+    terminal.err(`Interrupted before its pod was made: the restore ${name} was withdrawn.`);
+    return EXIT.detached;
+  }
   if (!wish.wait) {
     terminal.out(
       wish.output
@@ -118,21 +122,6 @@ function migrationOf(checkpoint: Checkpoint, namespace: string, wish: RestoreWis
       timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
     },
   };
-}
-
-/** With this person's rights: what comes from outside gets no others. When it is refused, nothing is left to wait for it. */
-async function createPod(client: KubeClient, migration: PodMigration, imported: ImportedPod): Promise<void> {
-  const { name, namespace, uid } = migration.metadata;
-  try {
-    await client.pods.create(imported.targetOf(migration), namespace);
-  } catch (error) {
-    await client.podMigrations.delete(name, namespace, uid ? { uid } : {}).catch(() => {});
-    if (!(error instanceof ApiError)) throw error;
-    throw new CliError(
-      `The pod ${imported.name} of the imported checkpoint cannot be created: ${error.message.split('\n')[0]}`,
-      ['An imported checkpoint is restored into a pod that you create yourself, with your own rights.'],
-    );
-  }
 }
 
 async function found(client: KubeClient, pod: string, namespace: string) {
