@@ -33,9 +33,12 @@ const PATH = /^\/transfers\/([^/]+)\/([^/]+)(\/lpm\.json)?$/;
 
 const STATUS: Partial<Record<Reason, number>> = {
   CheckpointNotFound: 404,
+  ArchiveNotFound: 404,
   InvalidArgument: 400,
   ArtifactInvalid: 422,
   NoSpace: 507,
+  EncryptionNotSetUp: 422,
+  RepositoryUnavailable: 503,
   NotSupportedYet: 501,
 };
 
