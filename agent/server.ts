@@ -52,7 +52,10 @@ export async function startAgent(
   await recoverArchives(context);
   const checkpoints = new Checkpoints(context);
   const restores = new Restores(context, tls);
-  const transfers = new Transfers();
+  const store = archiveStore(context);
+  const transfers = new Transfers((uid) => {
+    store.drop(uid).catch((error: unknown) => context.log.warn('half an import stays for now', { error }));
+  });
   context.metrics.gauge(
     'lpm_agent_operations_in_progress',
     () => checkpoints.inProgress + restores.inProgress,
@@ -83,12 +86,12 @@ export async function startAgent(
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
-  server.addService(AgentServiceService, agentService(context, checkpoints, restores, transfers));
+  server.addService(AgentServiceService, agentService(context, checkpoints, restores, transfers, store));
   server.addService(HealthService, healthService(readiness));
   const port = await bind(server, listen, tls.serverCredentials());
   const http = healthHttpServer({ readiness, metrics: context.metrics });
   const healthPort = await listenHttp(http, healthListen);
-  const transferServer = transferPort({ transfers, store: archiveStore(context), log: context.log });
+  const transferServer = transferPort({ transfers, store, log: context.log });
   const transfersAt = await listenHttp(transferServer, transferListen);
   const forget = (): void => {
     Promise.all([

@@ -24,6 +24,7 @@ import { sourceState } from './source.js';
 import { syncPath } from './state.js';
 import { targetState } from './target.js';
 import { thaw } from './thaw.js';
+import type { ArchiveStore } from './transfer-port/store.js';
 import type { Transfers } from './transfer-port/transfers.js';
 import { sendArtifacts } from './transfer.js';
 
@@ -33,6 +34,7 @@ export function agentService(
   checkpoints: Checkpoints,
   restores: Restores,
   transfers: Transfers,
+  store: ArchiveStore,
 ): AgentServiceServer {
   const { state } = context;
 
@@ -130,7 +132,7 @@ export function agentService(
       ...(await holdings(context, (uid) => checkpoints.isRunning(uid))),
     })),
 
-    ...archiveMethods(context, transfers),
+    ...archiveMethods(context, transfers, store),
   };
 }
 

@@ -11,6 +11,7 @@ import { KubeletCheckpoints } from '../kubelet/checkpoint.js';
 import { checkUid } from '../names.js';
 import { toServiceError } from '../rpc-errors.js';
 import { rpcMethods } from '../rpc-methods.js';
+import type { ArchiveStore } from '../transfer-port/store.js';
 import type { Transfers } from '../transfer-port/transfers.js';
 import { listArchives } from './list.js';
 import { removeArchive } from './remove.js';
@@ -22,7 +23,7 @@ type ArchiveMethods = Pick<
 >;
 
 /** The methods of the service that are about archives of users' checkpoints. */
-export function archiveMethods(context: Context, transfers: Transfers): ArchiveMethods {
+export function archiveMethods(context: Context, transfers: Transfers, store: ArchiveStore): ArchiveMethods {
   const { unary, watched, note } = rpcMethods(context);
   const byKubelet = new KubeletCheckpoints(context);
   return {
@@ -51,7 +52,14 @@ export function archiveMethods(context: Context, transfers: Transfers): ArchiveM
       });
     },
     openTransfer: unary('openTransfer', async (request: OpenTransferRequest) => {
-      const { uid, direction } = transfers.open(request);
+      const transfer = transfers.open(request);
+      const { uid, direction } = transfer;
+      if (direction === 'import') {
+        for (const kept of store.finished(uid) ?? []) {
+          const part = transfer.parts.get(kept.containerName);
+          if (part) Object.assign(part, { kept, complete: true, done: part.bytes });
+        }
+      }
       context.log.info('a transfer is open', { transfer: uid, direction });
       return {};
     }),

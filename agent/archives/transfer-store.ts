@@ -10,7 +10,7 @@ import type { ArchiveStore } from '../transfer-port/store.js';
 import { decrypt, readKeys } from './age.js';
 import { describeArchive, describeFolder } from './describing/describe.js';
 import { gapsOf } from './gaps.js';
-import { keepArchive } from './keep.js';
+import { answeredResult, keepArchive, recordResult } from './keep.js';
 import { MANIFEST_FILE, MAX_MANIFEST_BYTES, parseManifest, type ArchiveManifest } from './manifest.js';
 import { archiveFolder, contentsOf, freeBytesFor, openPlainFile, temporaryFile } from './node-files.js';
 import { openArchive, verified } from './open.js';
@@ -18,6 +18,7 @@ import { decode, type Decrypt } from './reading/decode.js';
 import { tarEntries } from './reading/tar-entries.js';
 import { roomIn, unpackArchive } from './reading/unpack.js';
 import { isKept, readRecord } from './record.js';
+import { dropUnanswered } from './remove.js';
 
 /** What stays free on the disk that an archive is received on. */
 const SPARE_BYTES = 64 * 1024 * 1024;
@@ -87,6 +88,19 @@ export function archiveStore(context: Context): ArchiveStore {
         info,
       });
     },
+
+    finish({ uid }, containers) {
+      recordResult(context, uid, {
+        frozenAt: undefined,
+        completedAt: new Date(),
+        frozenFor: undefined,
+        containers,
+        totalBytes: containers.reduce((sum, { bytes }) => sum + bytes, 0n),
+        steps: [],
+      });
+    },
+    finished: (uid) => answeredResult(context, uid)?.containers,
+    drop: (uid) => dropUnanswered(context, uid),
   };
 }
 

@@ -176,6 +176,12 @@ async function take(
       begin();
       // Reading what has come takes a while in which nothing moves on the connection.
       part.kept = await receive(store, transfer, part, request, () => request.socket.setTimeout(0));
+      const parts = [...transfer.parts.values()];
+      if (parts.every((each) => each.kept))
+        store.finish(
+          transfer,
+          parts.map((each) => each.kept!),
+        );
     });
     log.info('an archive was imported', { transfer: transfer.uid, container: part.source.containerName });
   }

@@ -21,4 +21,10 @@ export interface ArchiveStore {
    * @throws ArtifactInvalid
    */
   keep(file: string, transfer: Transfer, source: ArchiveSource): Promise<ContainerArtifact>;
+  /** Every archive of an import is kept: from here on it is the checkpoint's, also after a restart. */
+  finish(transfer: Transfer, artifacts: ContainerArtifact[]): void;
+  /** What was kept for an import that was finished before; undefined when it was not. */
+  finished(transferUid: string): ContainerArtifact[] | undefined;
+  /** An import is over before everything came: what was kept of it goes. */
+  drop(transferUid: string): Promise<void>;
 }

@@ -44,6 +44,14 @@ class Folder implements ArchiveStore {
   async manifest() {
     return '{"version":1}';
   }
+  finishedWith: string[] = [];
+  finish(_: unknown, artifacts: { containerName: string }[]) {
+    this.finishedWith = artifacts.map(({ containerName }) => containerName);
+  }
+  finished() {
+    return undefined;
+  }
+  async drop() {}
   async placeFor() {
     return join(this.path, 'incoming');
   }
@@ -183,6 +191,7 @@ describe('the transfer port', () => {
     assert.deepEqual(await readdir(folder), ['app']);
     const state = transfers.state(uid);
     assert.equal(state.complete, true);
+    assert.deepEqual(store.finishedWith, ['app']);
     assert.equal(state.archives[0]?.path, join(folder, 'app'));
     store.refuses = 'It would be kept again.';
     assert.equal((await ask('PUT', path, { ticket, body: store.archive })).status, 200);

@@ -49,6 +49,9 @@ export interface Transfer {
 export class Transfers {
   readonly #open = new Map<string, Transfer>();
 
+  /** @param onUnfinished told of an import that is over before everything came */
+  constructor(private readonly onUnfinished: (uid: string) => void = () => {}) {}
+
   /** @throws InvalidArgument */
   open(request: OpenTransferRequest): Transfer {
     const asked = checked(request);
@@ -110,6 +113,10 @@ export class Transfers {
   #forget(transfer: Transfer): void {
     clearTimeout(transfer.timer);
     transfer.over.abort();
+    const parts = [...transfer.parts.values()];
+    if (transfer.direction === 'import' && parts.some(({ complete }) => !complete)) {
+      this.onUnfinished(transfer.uid);
+    }
     if (this.#open.get(transfer.uid) === transfer) this.#open.delete(transfer.uid);
   }
 }
