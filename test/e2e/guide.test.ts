@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -13,6 +14,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type {
+  ContainerCheckpoint,
+  ContainerCheckpointContent,
+  PodCheckpoint,
+  PodCheckpointContent,
+} from '../../common/api/schema.js';
 import { nginxImage } from '../cluster/images/images.js';
 import { repository } from '../cluster/paths.js';
 import { run } from '../cluster/run.js';
@@ -34,7 +41,7 @@ function bashBlock(text: string, after: string): string {
 /** The guide itself lies beside the repository, not in it. */
 const guide = join(repository, '../shared/reference/testing-guide.md');
 
-for (const number of [4, 7, 8, 9]) {
+for (const number of [4, 5, 6, 7, 8, 9]) {
   test(
     `the copy of the guide’s section ${number} is what the guide says`,
     { skip: !existsSync(guide) && `there is no ${guide}` },
@@ -79,6 +86,11 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
     assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}`);
     return stdout;
   };
+
+  const get = async <T>(kind: string, name: string): Promise<T> =>
+    JSON.parse(await must('get', kind, name, '-o', 'json')) as T;
+  /** As archives are named: RFC 3339 with whole seconds. */
+  const time = '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ';
 
   test('section 7 migrates the counter with its process state', async () => {
     const script = bashBlock(section(7), '**Working Migration Test**');
@@ -145,20 +157,27 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
     }
 
-    const uri = await must(
-      'get',
-      'containercheckpointcontent',
-      await must(
-        'get',
-        'containercheckpoint',
-        'test-checkpoint',
-        '-o',
-        'jsonpath={.status.boundContentName}',
-      ),
-      '-o',
-      'jsonpath={.spec.artifactURI}',
+    const checkpoint = await get<ContainerCheckpoint>('containercheckpoint', 'test-checkpoint');
+    assert.deepEqual(
+      checkpoint.status?.phaseTransitions?.map(({ phase }) => phase),
+      ['Pending', 'Running', 'Succeeded'],
     );
-    assert.match(uri, /^(file|shared):\/\/\S+$/);
+    const { spec } = await get<ContainerCheckpointContent>(
+      'containercheckpointcontent',
+      checkpoint.status?.boundContentName ?? '',
+    );
+    assert.match(spec.artifactURI, new RegExp(`^shared://${spec.podUID}-nginx-${time}\\.tar$`));
+    const file = spec.artifactURI.replace('shared://', '');
+    for (const node of it.local().nodes)
+      assert.ok(existsSync(node.path(`/mnt/checkpoints/${file}`)), node.name);
+    const made = readdirSync(worker.path('/var/lib/kubelet/checkpoints')).filter((name) =>
+      new RegExp(`^checkpoint-test-pod_default-nginx-${time}\\.tar$`).test(name),
+    );
+    assert.equal(made.length, 1, 'the agent was asked once, for one file');
+    assert.match(
+      readFileSync(join(worker.logDir, 'agent.log'), 'utf8'),
+      new RegExp(`"message":"checkpointed".*${checkpoint.metadata.uid}`),
+    );
     assert.match(
       await must('exec', 'test-pod', '--', 'wget', '-qO-', 'http://127.0.0.1/'),
       /Welcome to nginx/,
@@ -166,6 +185,81 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
     );
     await must('delete', 'containercheckpoint', 'test-checkpoint');
     await must('delete', 'pod', 'test-pod', '--grace-period=1');
+  });
+
+  test('section 5 checkpoints each container of a pod', async (t) => {
+    const worker = it.local().node('k8s-worker');
+    if (!(await worker.exec(['ctr', '-n', 'k8s.io', 'images', 'ls', '-q'])).stdout.includes(nginxImage))
+      return t.skip('there is no nginx in the root that LPM_NODE_ROOT names');
+    // The command that watches is ended like by Ctrl-C; what follows it is for afterwards.
+    const watching = 'kubectl get podcheckpoint multi-container-checkpoint -w\n';
+    const script = bashBlock(section(5), '### 5.');
+    const at = script.indexOf(watching) + watching.length;
+    assert.ok(at > watching.length, 'it watches');
+    const child = spawn('bash', ['-c', script.slice(0, at)], { ...shell(), detached: true });
+    try {
+      const seen = output(child);
+      await until(
+        'the watch shows the success',
+        () => /^multi-container-checkpoint .*Succeeded/m.test(seen()),
+        { timeoutMs: 120_000 },
+      ).catch((error: unknown) => {
+        throw new Error(`${String(error)}\n${seen()}`);
+      });
+      assert.doesNotMatch(seen(), /error/i);
+    } finally {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
+    }
+
+    const rest = await bash(script.slice(at));
+    assert.equal(rest.code, 0, rest.stderr);
+    for (const container of ['nginx', 'busybox'])
+      assert.match(rest.stdout, new RegExp(`^multi-container-checkpoint-${container} .*Succeeded`, 'm'));
+    assert.match(rest.stdout, /^ +Phase: +Succeeded$/m);
+    const whole = await get<PodCheckpoint>('podcheckpoint', 'multi-container-checkpoint');
+    assert.deepEqual(
+      whole.status?.phaseTransitions?.map(({ phase }) => phase),
+      ['Pending', 'Running', 'Succeeded'],
+    );
+    const content = await get<PodCheckpointContent>(
+      'podcheckpointcontent',
+      whole.status?.boundContentName ?? '',
+    );
+    assert.match(rest.stdout, new RegExp(`^${content.metadata.name} `, 'm'));
+    assert.equal(content.spec.containerCheckpointContents.length, 2);
+    for (const container of ['nginx', 'busybox']) {
+      const child_ = await get<ContainerCheckpoint>(
+        'containercheckpoint',
+        `multi-container-checkpoint-${container}`,
+      );
+      assert.equal(child_.metadata.ownerReferences?.[0]?.uid, whole.metadata.uid);
+      const name = child_.status?.boundContentName ?? '';
+      assert.ok(content.spec.containerCheckpointContents.includes(name), `${name} is among the pod's`);
+      const { spec } = await get<ContainerCheckpointContent>('containercheckpointcontent', name);
+      assert.match(spec.artifactURI, new RegExp(`^shared://${spec.podUID}-${container}-[0-9TZ:-]+\\.tar$`));
+      for (const node of it.local().nodes)
+        assert.ok(
+          existsSync(node.path(spec.artifactURI.replace('shared://', '/mnt/checkpoints/'))),
+          node.name,
+        );
+      const files = readdirSync(worker.path('/var/lib/kubelet/checkpoints'));
+      assert.ok(
+        files.some((file) => file.startsWith(`checkpoint-multi-container-pod_default-${container}-`)),
+        files.join(' '),
+      );
+    }
+    const before_ = (await must('logs', 'multi-container-pod', '-c', 'busybox')).length;
+    await until(
+      'it says hello again',
+      async () => (await must('logs', 'multi-container-pod', '-c', 'busybox')).length > before_,
+    );
+    await must('delete', 'podcheckpoint', 'multi-container-checkpoint');
+    await must('delete', 'pod', 'multi-container-pod', '--grace-period=1');
+    await until(
+      'the archives are gone with their checkpoint',
+      () =>
+        !readdirSync(worker.path('/mnt/checkpoints')).some((file) => file.startsWith(content.spec.podUID)),
+    );
   });
 });
 
