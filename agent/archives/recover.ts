@@ -18,7 +18,8 @@ export async function recoverArchives(context: Context): Promise<void> {
   processesNaming(workerArguments(context.state.root).join('\0'))
     .filter((pid) => pid !== process.pid)
     .forEach(killTree);
-  for (const { archives, checkpointUid } of listRecords(context.state)) {
+  for (const { archives, checkpointUid, result } of listRecords(context.state)) {
+    if (result) await dropArtifacts(context, checkpointUid);
     for (const archive of archives.filter((each) => !isKept(each))) {
       await takeBack(context, checkpointUid, archive.container);
       context.log.warn('took back an archive that an earlier agent left unfinished', {
