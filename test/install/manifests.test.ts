@@ -1,7 +1,8 @@
 /** The manifests as a cluster takes them: one set of objects by each way of applying it, accepted by the API servers. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { KINDS } from '../../common/api/kinds.js';
@@ -65,6 +66,44 @@ test('there is a sample of every kind', async () => {
   for (const kind of Object.keys(KINDS)) assert.ok(kinds.has(kind), kind);
 });
 
+/** A kustomization with components, as a user writes one. */
+async function withComponents<T>(names: string[], use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'lpm-overlay-'));
+  try {
+    const path = (...parts: string[]): string => relative(folder, join(manifests, ...parts));
+    const kustomization = { resources: [path()], components: names.map((name) => path('components', name)) };
+    writeFileSync(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization));
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('with the claim the agents have the repository from it and not from their nodes', async () => {
+  const all = objects(
+    await withComponents(['checkpoint-repo-claim'], (folder) => must('kubectl', ['kustomize', folder])),
+  );
+  const agent = all.find(({ kind }) => kind === 'DaemonSet') as Workload;
+  assert.deepEqual(
+    agent.spec.template.spec.volumes.find(({ name }) => name === 'checkpoint-repo'),
+    { name: 'checkpoint-repo', persistentVolumeClaim: { claimName: 'checkpoint-repo' } },
+  );
+  assert.ok(
+    all.some((object) => nameOf(object) === `PersistentVolumeClaim/${SYSTEM_NAMESPACE}/checkpoint-repo`),
+  );
+});
+
+test('metrics of every pod are found by the names of its ports', async () => {
+  const all = objects(
+    await withComponents(['pod-monitor'], (folder) => must('kubectl', ['kustomize', folder])),
+  );
+  assert.equal(all.filter(({ kind }) => kind === 'PodMonitor').length, 2);
+  for (const { kind, spec } of all as Workload[]) {
+    if (kind !== 'Deployment' && kind !== 'DaemonSet') continue;
+    assert.ok(spec.template.spec.containers[0]?.ports.some(({ name }) => name === 'health'));
+  }
+});
+
 describe('every object and sample is accepted', () => {
   const accepts = async (kubeconfig: string): Promise<void> => {
     const kubectl = (...args: string[]): Promise<string> =>
@@ -75,6 +114,9 @@ describe('every object and sample is accepted', () => {
     const strict = ['--dry-run=server', '--validate=strict', '-o', 'name'];
     const made = (await kubectl('apply', ...strict, '-k', manifests)).trim().split('\n');
     assert.equal(made.length, objects(await installYaml()).length, 'every object is named');
+    await withComponents(['checkpoint-repo-claim', 'network-policy'], (folder) =>
+      kubectl('apply', ...strict, '-k', folder),
+    );
     await until('samples are accepted', () => kubectl('apply', ...strict, '-f', join(manifests, 'samples')));
   };
 
