@@ -1,10 +1,11 @@
 import { chmod, rename, rm } from 'node:fs/promises';
 import { LpmError, messageOf } from '../../common/errors.js';
 import { faultPoint } from '../../common/fault-point.js';
-import type { ArchiveInfo, CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
+import type { ArchiveDescription, ArchiveInfo, CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
 import { checkLabel, checkPod, checkUid, type CheckedPod } from '../names.js';
 import { syncPath } from '../state.js';
+import { describeArchive, describeFolder } from './describing/describe.js';
 import { isKubeletFile, kubeletFile, nodeUri, repositoryFile, sharedUri, stampOf } from './layout.js';
 import {
   archiveFile,
@@ -19,6 +20,7 @@ import {
   temporaryFile,
   writeNew,
 } from './node-files.js';
+import { decryptWith } from './reading/decrypt.js';
 import {
   dropRecord,
   isKept,
@@ -47,8 +49,8 @@ export interface Keeping {
 
 /** What is to be kept. */
 export type Contents =
-  /** A plain tar, which is sealed while it is written. */
-  | { from: 'tar'; tar: AsyncIterable<Uint8Array>; seal: Seal }
+  /** A plain tar, which is sealed while it is written, and the folder of artifacts that it packs. */
+  | { from: 'tar'; tar: AsyncIterable<Uint8Array>; seal: Seal; folder?: string }
   /** A tar that the kubelet has written, by its name in the kubelet's folder. It stays when it is not sealed, else it goes. */
   | { from: 'kubelet'; file: string; seal: Seal }
   /**
@@ -198,6 +200,7 @@ async function place(
       continue;
     }
     FAULT: await faultPoint('agent.archive.shared');
+    const description = await describeContents(context, keeping, contents, archiveFile(host, nodeFile));
     const info: ArchiveInfo = {
       uri: shared === '' ? sharedUri(archive.repositoryFile) : nodeUri(nodeFile),
       sha256,
@@ -205,11 +208,32 @@ async function place(
       repositoryProblem: shared,
       gaps: [...(keeping.gaps ?? [])],
       restorable: keeping.restorable,
-      description: undefined,
+      description,
     };
     record(context, keeping, { ...archive, info, since: new Date().toISOString() });
     syncPath(state.archivesRoot);
     return info;
+  }
+}
+
+/** What people are told of it. Nothing is decided by that, so an archive that cannot be read is kept without. */
+async function describeContents(
+  context: Context,
+  { checkpointUid, container, signal }: Keeping,
+  contents: Contents,
+  path: string,
+): Promise<ArchiveDescription | undefined> {
+  const read = async function* (from: string): AsyncGenerator<Uint8Array> {
+    const { file } = await openPlainFile(from);
+    yield* counted(contentsOf(file), () => signal?.throwIfAborted());
+  };
+  try {
+    if (contents.from === 'tar' && contents.folder) return await describeFolder(contents.folder);
+    const plain = contents.from === 'kubelet' ? archiveFile(context.host, contents.file) : path;
+    return await describeArchive(read(plain), decryptWith(context.archives));
+  } catch (error) {
+    context.log.warn('an archive cannot be described', { checkpoint_uid: checkpointUid, container, error });
+    return undefined;
   }
 }
 

@@ -94,7 +94,7 @@ export async function archiveArtifacts(
           onBytes: (done) => tell(hashed + done),
           signal: operation.signal,
         },
-        { from: 'tar', tar, seal },
+        { from: 'tar', tar, seal, folder: join(artifacts, name) },
       );
       const kept = readRecord(state, checkpointUid)
         ?.archives.filter(isKept)

@@ -35,6 +35,8 @@ export interface AgentNode {
 export interface Pair {
   a: AgentNode;
   b: AgentNode;
+  /** The folder that both have mounted as the repository, if they have. */
+  repository: string;
   ca: KeyPair;
   /** A client with another certificate. */
   connect(to: AgentNode, certificate: KeyPair): AgentClient;
@@ -122,7 +124,7 @@ export async function startPair({
     const a = await one('a');
     const b = await one('b');
     await Promise.all([serving(a), serving(b)]);
-    return { a, b, ca, connect, stop };
+    return { a, b, repository: shared, ca, connect, stop };
   } catch (error) {
     await stop();
     throw error;
