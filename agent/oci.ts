@@ -12,8 +12,19 @@ export const DEFAULT_RUNTIME_ROOTS = ['/run/containerd/runc/k8s.io', '/run/runc'
 /** The part of an OCI runtime's config.json that the agent reads (opencontainers/runtime-spec). */
 export interface OciSpec {
   root?: { path?: string };
-  mounts?: { destination: string; source?: string; type?: string }[];
-  linux?: { namespaces?: { type: string; path?: string }[] };
+  process?: {
+    user?: { uid?: number; gid?: number };
+    capabilities?: { bounding?: string[] };
+    noNewPrivileges?: boolean;
+    apparmorProfile?: string;
+  };
+  mounts?: { destination: string; source?: string; type?: string; options?: string[] }[];
+  linux?: {
+    namespaces?: { type: string; path?: string }[];
+    maskedPaths?: string[];
+    readonlyPaths?: string[];
+    seccomp?: object;
+  };
 }
 
 /** A running container as the OCI runtime's own state file and /proc tell, never a request. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import { Claim, Step, type RestoreRequest, type RestoreResult } from '../proto/gen/lpm/v1/agent.js';
+import { checkFits } from './archives/reading/fits.js';
 import { fetchArchives } from './archives/reading/fetch.js';
 import { checkSource, type CheckedSource } from './archives/reading/source.js';
 import { readClaim } from './claim.js';
@@ -160,6 +161,7 @@ async function restore(
           const handler = container.handler!;
           operation.report(Step.STEP_STAGE, name);
           await steps.time(Step.STEP_STAGE, async () => {
+            if (request.archives.length > 0) await checkFits(context, pod.uid, name, handler);
             if (!container.executed) await fillVolumes(context, pod.uid, name, handler.bundle);
             FAULT: await faultPoint('agent.restore.filled');
             await markReady(context, pod.uid, name, restoreUid, handler);

@@ -91,6 +91,10 @@ export const ERRORS = {
   KubeletUntrusted: refusal,
   KubeletUnreachable: passing,
   KubeletFailed: failure,
+  /** Its processes ask for what the pod does not give them. */
+  ArchiveNotAllowed: refusal,
+  /** The pod's image is another than the one that a checkpoint belongs to. */
+  ImageDiffers: refusal,
   // Around
   RuntimeUnavailable: passing,
   NotSupportedYet: refusal,

@@ -15,6 +15,7 @@ import {
   type ContainerArtifact,
   type RestoreResult,
 } from '../../proto/gen/lpm/v1/agent.js';
+import { SecurityProfile_ProfileType } from '../../proto/gen/runtime/v1/cri.js';
 import { counterPod, runPod, type RunningPod, type TestPod } from '../cluster/cri.js';
 import { countProblem, countsIn } from '../support/counts.js';
 import { archiveParts } from '../support/raw-archive.js';
@@ -23,6 +24,19 @@ import { until } from '../support/until.js';
 import { agentLog, AgentError, startPair, type AgentNode, type Pair } from './pair.js';
 
 const skip = process.getuid?.() !== 0 && 'needs root: nodes with containerd, runc and CRIU';
+
+/** As the kubelet protects every container (kubernetes pkg/securitycontext), and what "restricted" pods have beside it. */
+const restricted = {
+  maskedPaths: [
+    ...['/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats'],
+    ...['/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware'],
+    '/sys/devices/virtual/powercap',
+  ],
+  readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+  noNewPrivs: true,
+  seccomp: { profileType: SecurityProfile_ProfileType.RuntimeDefault },
+  capabilities: { dropCapabilities: ['ALL'] },
+};
 
 /** A pod that waits for its state, made for one restore. */
 interface Target extends RunningPod {
@@ -223,4 +237,32 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
       await nothingStarts(b, target);
     }
   });
+
+  await t.test(
+    'a pod with fewer rights is brought back with these, and gets no more from an archive',
+    async () => {
+      const { source } = await checkpointed({ security: restricted, runAsUser: 1000 });
+      const same = await startTarget(b, 'restricted', { security: restricted, runAsUser: 1000 });
+      await restore(b, same, source);
+      assert.equal(await same.started, undefined);
+      await counting(b, same);
+      assert.equal(countProblem(counts(b, same)), undefined);
+      await same.remove();
+
+      const { source: mighty } = await checkpointed();
+      const lesser = await startTarget(b, 'lesser', { security: restricted });
+      await failsWith(
+        restore(b, lesser, mighty),
+        'ArchiveNotAllowed',
+        /holds a process with the capability CAP_[A-Z_]+, which the pod does not allow/,
+      );
+      await nothingStarts(b, lesser);
+
+      const hidden = await startTarget(b, 'hidden', {
+        security: { maskedPaths: restricted.maskedPaths, readonlyPaths: restricted.readonlyPaths },
+      });
+      await failsWith(restore(b, hidden, mighty), 'ArchiveNotAllowed', /leaves \/proc\/\S+ open/);
+      await nothingStarts(b, hidden);
+    },
+  );
 });

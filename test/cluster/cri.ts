@@ -101,6 +101,8 @@ export interface TestPod {
   /** emptyDir volumes: name → path in the container. They lie where the kubelet puts them. */
   emptyDirs?: Readonly<Record<string, string>>;
   runAsUser?: number;
+  /** More of what the kubelet tells of a container's rights. */
+  security?: cri.DeepPartial<cri.LinuxContainerSecurityContext>;
 }
 
 /** What distinguishes a further container of a pod from its first one. */
@@ -195,6 +197,7 @@ export async function runPod(
           securityContext: {
             namespaceOptions,
             runAsUser: pod.runAsUser === undefined ? undefined : { value: BigInt(pod.runAsUser) },
+            ...pod.security,
           },
         },
       }),

@@ -11,6 +11,7 @@ export const MAGIC = {
   pagemap: 0x56084025,
   mountpoints: 0x55563928,
   utsns: 0x54473203,
+  netns: 0x55933752,
 } as const;
 
 /** An entry is a length and a message; nothing that we read has blobs between them. */

@@ -31,6 +31,7 @@ export interface CoreEntry {
 }
 
 export interface TaskCore {
+  taskState: number;
   comm: string;
   oldSeccompMode: number;
 }
@@ -144,6 +145,11 @@ export interface MntEntry {
   extMount: boolean;
   fsname: string;
   sbFlags: number;
+  extKey: string;
+}
+
+/** NetnsEntry: netns-<id>.img holds one first. */
+export interface NetnsEntry {
   extKey: string;
 }
 
@@ -370,11 +376,14 @@ export const CoreEntry: MessageFns<CoreEntry> = {
 };
 
 function createBaseTaskCore(): TaskCore {
-  return { comm: "", oldSeccompMode: 0 };
+  return { taskState: 0, comm: "", oldSeccompMode: 0 };
 }
 
 export const TaskCore: MessageFns<TaskCore> = {
   encode(message: TaskCore, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskState !== 0) {
+      writer.uint32(8).uint32(message.taskState);
+    }
     if (message.comm !== "") {
       writer.uint32(50).string(message.comm);
     }
@@ -397,6 +406,14 @@ export const TaskCore: MessageFns<TaskCore> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.taskState = reader.uint32();
+            continue;
+          }
           case 6: {
             if (tag !== 50) {
               break;
@@ -427,6 +444,11 @@ export const TaskCore: MessageFns<TaskCore> = {
 
   fromJSON(object: any): TaskCore {
     return {
+      taskState: isSet(object.taskState)
+        ? globalThis.Number(object.taskState)
+        : isSet(object.task_state)
+        ? globalThis.Number(object.task_state)
+        : 0,
       comm: isSet(object.comm) ? globalThis.String(object.comm) : "",
       oldSeccompMode: isSet(object.oldSeccompMode)
         ? globalThis.Number(object.oldSeccompMode)
@@ -438,6 +460,9 @@ export const TaskCore: MessageFns<TaskCore> = {
 
   toJSON(message: TaskCore): unknown {
     const obj: any = {};
+    if (message.taskState !== 0) {
+      obj.taskState = Math.round(message.taskState);
+    }
     if (message.comm !== "") {
       obj.comm = message.comm;
     }
@@ -452,6 +477,7 @@ export const TaskCore: MessageFns<TaskCore> = {
   },
   fromPartial<I extends Exact<DeepPartial<TaskCore>, I>>(object: I): TaskCore {
     const message = createBaseTaskCore();
+    message.taskState = object.taskState ?? 0;
     message.comm = object.comm ?? "";
     message.oldSeccompMode = object.oldSeccompMode ?? 0;
     return message;
@@ -2429,6 +2455,79 @@ export const MntEntry: MessageFns<MntEntry> = {
     message.extMount = object.extMount ?? false;
     message.fsname = object.fsname ?? "";
     message.sbFlags = object.sbFlags ?? 0;
+    message.extKey = object.extKey ?? "";
+    return message;
+  },
+};
+
+function createBaseNetnsEntry(): NetnsEntry {
+  return { extKey: "" };
+}
+
+export const NetnsEntry: MessageFns<NetnsEntry> = {
+  encode(message: NetnsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.extKey !== "") {
+      writer.uint32(66).string(message.extKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NetnsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNetnsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.extKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NetnsEntry {
+    return {
+      extKey: isSet(object.extKey)
+        ? globalThis.String(object.extKey)
+        : isSet(object.ext_key)
+        ? globalThis.String(object.ext_key)
+        : "",
+    };
+  },
+
+  toJSON(message: NetnsEntry): unknown {
+    const obj: any = {};
+    if (message.extKey !== "") {
+      obj.extKey = message.extKey;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NetnsEntry>, I>>(base?: I): NetnsEntry {
+    return NetnsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NetnsEntry>, I>>(object: I): NetnsEntry {
+    const message = createBaseNetnsEntry();
     message.extKey = object.extKey ?? "";
     return message;
   },
