@@ -213,6 +213,9 @@ take_away() {
   for found in $(processes_in "$1"); do
     [ "$(readlink "$found/ns/pid")" = "$(readlink "/proc/$$/ns/pid")" ] || kill -9 "${found#/proc/}" 2>/dev/null
   done
+  # Nothing of it executes any more, whoever holds it (a pending SIGKILL comes before the next instruction). A CRIU that hangs
+  # would keep the dead ones as zombies, and the container could never be deleted.
+  for found in $(processes_in "$1"); do kill -9 "${found#/proc/}" 2>/dev/null; done
   "$real" ${root:+--root "$root"} delete --force "$1" >/dev/null 2>&1 </dev/null
 }
 
