@@ -22,9 +22,10 @@ export async function identify(context: Context, request: CheckedRequest): Promi
         )
       : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
   });
-  const forgotten = running.find(
-    ({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id),
-  );
+  // A checkpoint after which the pod runs on may be of one container only.
+  const forgotten =
+    !request.thawAfter &&
+    running.find(({ cri }) => !request.containers.some(({ containerId }) => containerId === cri.id));
   if (forgotten) {
     throw new LpmError('SourceChanged', `Container ${nameOf(forgotten.cri)} of pod ${pod.name} runs too.`, {
       hint: 'All running containers of a pod are checkpointed together.',

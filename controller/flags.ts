@@ -3,7 +3,9 @@ import yargs from 'yargs';
 import { AGENT_PORT, SYSTEM_NAMESPACE } from '../common/api/names.js';
 import { DEFAULT_TIMEOUTS } from './agents/agent.js';
 import { REJOIN_MS } from './migration/frozen.js';
+import type { Limits } from './checkpoint/retention.js';
 import { parseDuration } from '../common/duration.js';
+import { parseBytes } from '../common/quantity.js';
 import type { ElectionTimes } from './leader/election.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
@@ -26,6 +28,21 @@ export interface Flags {
   agentWorkSeconds: number;
   agentSilenceSeconds: number;
   rejoinSeconds: number;
+  retainPerPod: number;
+  retainPerNamespace: number;
+  /** As it was given; retentionLimits() reads it. */
+  retainTotalBytes: string;
+}
+
+/** Throws Error with a sentence when the amount cannot be read. */
+export function retentionLimits(
+  flags: Pick<Flags, 'retainPerPod' | 'retainPerNamespace' | 'retainTotalBytes'>,
+): Limits {
+  const totalBytes = parseBytes(flags.retainTotalBytes);
+  if (totalBytes === undefined) {
+    throw new Error(`--retain-total-bytes ${flags.retainTotalBytes} is not an amount such as 10Gi.`);
+  }
+  return { perPod: flags.retainPerPod, perNamespace: flags.retainPerNamespace, totalBytes };
 }
 
 /**
@@ -150,7 +167,30 @@ export function parseFlags(args: string[], version: string): Flags {
         describe: 'How long a lost checkpoint or restore is asked for again before it is rolled back',
       },
     })
+    .options({
+      'retain-per-pod': {
+        type: 'number',
+        default: 0,
+        describe: 'Checkpoints that are kept of a pod; the oldest go first, never one in use. 0: all',
+      },
+      'retain-per-namespace': {
+        type: 'number',
+        default: 0,
+        describe: 'The same for all pods of a namespace together',
+      },
+      'retain-total-bytes': {
+        type: 'string',
+        default: '0',
+        describe: 'What all checkpoints that are kept may take together, such as 10Gi. 0: no limit',
+      },
+    })
     .check((flags) => {
+      for (const name of ['retain-per-pod', 'retain-per-namespace'] as const) {
+        if (!Number.isInteger(flags[name]) || flags[name] < 0) {
+          throw new Error(`--${name} must be a whole number, 0 or more.`);
+        }
+      }
+      retentionLimits(flags as unknown as Flags);
       for (const name of ['agent-port', 'workers'] as const) {
         if (!Number.isInteger(flags[name]) || flags[name] < 1) {
           throw new Error(`--${name} must be a whole number above 0.`);

@@ -7,7 +7,7 @@ import { backoffMs, pause } from '../common/kube/backoff.js';
 import { KubeClient } from '../common/kube/client.js';
 import { loadProgramConfig } from '../common/kube/config.js';
 import { agentCredentials } from './agents/pool.js';
-import { electionTimes, parseFlags } from './flags.js';
+import { electionTimes, parseFlags, retentionLimits } from './flags.js';
 import { serveHealth } from './health.js';
 import { LeaderElector } from './leader/elector.js';
 import { soleLeader } from './leader/leadership.js';
@@ -74,6 +74,8 @@ async function main(): Promise<void> {
       silenceMs: flags.agentSilenceSeconds * 1000,
     },
     rejoinMs: flags.rejoinSeconds * 1000,
+    namespace: flags.namespace,
+    retention: retentionLimits(flags),
     leadership,
   });
   // Not one thing more is done, not even tidying up: the next leader may have begun. The kubelet starts us again.

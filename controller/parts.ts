@@ -2,6 +2,7 @@
 import type { KubeClient } from '../common/kube/client.js';
 import type { AgentPool } from './agents/pool.js';
 import type { Caches } from './caches.js';
+import type { OpenTransfers } from './checkpoint/open-transfers.js';
 import type { CheckpointObjects } from './checkpoint/objects.js';
 import type { EventRecorder } from './events.js';
 import type { Log } from './log.js';
@@ -16,6 +17,9 @@ export interface Parts {
   metrics: Metrics;
   /** UID of this cluster: whose archives lie in a repository that clusters share. */
   clusterUid: () => Promise<string>;
+  /** Namespace of controller and agents. */
+  namespace: string;
+  transfers: OpenTransfers;
   log: Log;
   /** Milliseconds since the epoch. */
   now: () => number;

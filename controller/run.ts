@@ -1,7 +1,7 @@
 /** Puts the controller together and runs it: caches, queues, reconcilers. main.ts starts it, tests too. */
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { hostname } from 'node:os';
-import { API_VERSION } from '../common/api/names.js';
+import { API_VERSION, SYSTEM_NAMESPACE } from '../common/api/names.js';
 import { LpmError } from '../common/errors.js';
 import { crdsInstalled, type KubeClient } from '../common/kube/client.js';
 import type { KubeObject, Pod } from '../common/kube/types.js';
@@ -11,7 +11,10 @@ import { AgentPool } from './agents/pool.js';
 import { allCaches, makeCaches, type CacheName } from './caches.js';
 import { ContentReconciler, contentsToLookAt } from './checkpoint/contents.js';
 import { CheckpointObjects } from './checkpoint/objects.js';
+import { OpenTransfers } from './checkpoint/open-transfers.js';
 import { CheckpointReconciler } from './checkpoint/reconcile.js';
+import { Retainer } from './checkpoint/retainer.js';
+import { NO_LIMITS, type Limits } from './checkpoint/retention.js';
 import { clusterUid } from './cluster-uid.js';
 import { EventRecorder } from './events.js';
 import { soleLeader, type Leadership } from './leader/leadership.js';
@@ -35,6 +38,10 @@ export interface ControllerOptions {
   rejoinMs?: number;
   /** Whether this process may act; until then it only fills its caches. Default: it is the only one. */
   leadership?: Leadership;
+  /** How many checkpoints of users are kept; default: all. */
+  retention?: Limits;
+  /** Namespace of controller and agents. */
+  namespace?: string;
   /** How often, and how soon, what nobody works with any more is put an end to. */
   sweepTimes?: SweepTimes;
 }
@@ -50,6 +57,16 @@ export interface Controller {
   /** Stops taking work and waits for the writes that are under way. What agents do goes on without us. */
   stop(): Promise<void>;
 }
+
+/** A change of these may let a finished checkpoint go; changes that follow each other are looked at together. */
+const RETAINED = new Set<CacheName>([
+  'migrations',
+  'podCheckpoints',
+  'containerCheckpoints',
+  'podContents',
+  'containerContents',
+]);
+const RETENTION_MS = 200;
 
 /** Throws LpmError when the cluster does not serve our kinds. */
 export async function requireCrds(client: KubeClient): Promise<void> {
@@ -96,6 +113,7 @@ export function runController(options: ControllerOptions): Controller {
     containerCheckpoints: queue('container_checkpoints', (key) => containerCheckpoints.reconcile(key)),
     podContents: queue('pod_contents', (key) => podContents.reconcile(key)),
     containerContents: queue('container_contents', (key) => containerContents.reconcile(key)),
+    retention: queue('retention', () => retainer.reconcile()),
   };
 
   const onChange = (
@@ -104,6 +122,7 @@ export function runController(options: ControllerOptions): Controller {
     object: KubeObject | undefined,
     old: KubeObject | undefined,
   ): void => {
+    if (RETAINED.has(cache)) queues.retention.addAfter('all', RETENTION_MS);
     switch (cache) {
       case 'migrations':
         queues.migrations.add(key);
@@ -147,6 +166,8 @@ export function runController(options: ControllerOptions): Controller {
     objects: new CheckpointObjects(client),
     metrics,
     clusterUid: clusterUid(client),
+    namespace: options.namespace ?? SYSTEM_NAMESPACE,
+    transfers: new OpenTransfers(),
     log,
     now: Date.now,
     rejoinMs: options.rejoinMs ?? REJOIN_MS,
@@ -160,6 +181,7 @@ export function runController(options: ControllerOptions): Controller {
   );
   const podContents = new ContentReconciler(parts, 'PodCheckpointContent');
   const containerContents = new ContentReconciler(parts, 'ContainerCheckpointContent');
+  const retainer = new Retainer(parts, options.retention ?? NO_LIMITS);
   metrics.gauge('lpm_migrations_active', 'Migrations that are going on.', () => migrations.active);
 
   metrics.gauge('lpm_leader', 'Whether this replica acts (1) or stands by (0).', () =>

@@ -123,11 +123,11 @@ export class ContentReconciler {
       ),
       podContents: caches.podContents.list(),
       containerContents: caches.containerContents.list(),
-      usedBy: this.#usedBy(content),
+      usedBy: await this.#usedBy(content),
     };
   }
 
-  #usedBy(content: Content): string {
+  async #usedBy(content: Content): Promise<string> {
     const { caches } = this.parts;
     const migrations = caches.migrations.list();
     const kind = isPodContent(content) ? 'PodCheckpoint' : 'ContainerCheckpoint';
@@ -137,7 +137,12 @@ export class ContentReconciler {
     const migration =
       !content.spec.via &&
       migrations.find((each) => !isFinal(each) && each.status?.sourcePodUID === content.spec.podUID);
-    return migration ? `migration ${migration.metadata.name} works with it` : '';
+    if (migration) return `migration ${migration.metadata.name} works with it`;
+    const uids = [refOf(content).uid, content.metadata.annotations?.[CHECKPOINT_UID_ANNOTATION] ?? ''];
+    for (const uid of uids) {
+      if (await this.parts.transfers.isOpen(uid, this.parts)) return 'it is being exported';
+    }
+    return '';
   }
 }
 

@@ -8,14 +8,16 @@ import { LpmError } from '../../common/errors.js';
 import type { CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
 import type { Refusal } from '../migration/facts.js';
 import type { Operation } from '../migration/observed.js';
-import { containerId } from '../migration/pod-checks.js';
 import { OperationSet } from '../operations.js';
 import type { Parts } from '../parts.js';
 import type { Requeue } from '../queue.js';
 import { agentOf, askAgent, askKubelet, podOf } from './ask.js';
 import { createChildren, findChildren } from './children.js';
+import { beginningOf } from './beginning.js';
 import { collectFacts } from './collect-facts.js';
 import { decideCheckpoint, type CheckpointDecision, type CheckpointObserved } from './decide.js';
+import { reconcileExport } from './exporter.js';
+import { importFacts, takeIn } from './importing.js';
 import { bindMembers, bindPod } from './finish.js';
 import {
   clientOf,
@@ -26,7 +28,6 @@ import {
   type CheckpointKind,
 } from './kinds.js';
 import { failedStatus, isFinal, pendingStatus, progressStatus, runningStatus } from './status.js';
-import { podTemplate } from './template.js';
 import { membersOf, turnOf, wayOf, type Turn } from './turn.js';
 import { updateCheckpoint } from './update-status.js';
 
@@ -42,6 +43,7 @@ interface Call {
 }
 
 const MAX_TURNS = 200;
+const ASK = { Agent: askAgent, Kubelet: askKubelet, Import: takeIn };
 
 export class CheckpointReconciler {
   /** By UID of what was asked for. */
@@ -61,7 +63,7 @@ export class CheckpointReconciler {
       const checkpoint = await clientOf(this.parts.client, this.kind).find(name, namespace);
       this.#abandonOthers(key, checkpoint?.metadata.deletionTimestamp ? undefined : checkpoint);
       if (!checkpoint || isMade(checkpoint) || checkpoint.metadata.deletionTimestamp) return {};
-      if (isFinished(checkpoint)) return {};
+      if (isFinished(checkpoint)) return reconcileExport(this.parts, checkpoint);
       const requeue = await this.#step(key, checkpoint);
       if (requeue) return requeue;
     }
@@ -78,7 +80,9 @@ export class CheckpointReconciler {
     return this.#inTurn(`${checkpoint.metadata.namespace}/${checkpoint.spec.podName}`, async () =>
       this.#act(key, {
         ...(await this.#observe(checkpoint)),
-        facts: await collectFacts(this.parts, checkpoint),
+        ...(checkpoint.spec.import
+          ? { importFacts: await importFacts(this.parts) }
+          : { facts: await collectFacts(this.parts, checkpoint) }),
       }),
     );
   }
@@ -140,22 +144,20 @@ export class CheckpointReconciler {
     }
   }
 
-  async #begin({ facts, checkpoint }: CheckpointObserved): Promise<void> {
-    const pod = facts!.pod!;
+  async #begin(observed: CheckpointObserved): Promise<void> {
+    const { checkpoint } = observed;
     const now = this.#now();
-    const nodeName = pod.spec!.nodeName!;
-    const { name: podName, uid } = pod.metadata;
-    const beginning = { nodeName, podUID: uid! };
-    const message = `Pod ${podName} is being checkpointed on node ${nodeName}.`;
-    const idOf = (container: string) => containerId(pod, container) ?? '';
+    const { nodeName, podUID, containers, podTemplate, message } = beginningOf(observed);
+    const where = { nodeName, podUID };
+    const idOf = (container: string) => containers.find(({ name }) => name === container)?.containerID ?? '';
     let own: object;
     if (isPodCheckpoint(checkpoint)) {
-      const containers = pod.spec!.containers.map(({ name }) => name);
-      const children = await createChildren(this.parts.client, checkpoint, containers);
+      const names = containers.map(({ name }) => name);
+      const children = await createChildren(this.parts.client, checkpoint, names);
       await Promise.all(
         children.map((child) =>
           this.#update(child, (status, object) => {
-            const its = { ...beginning, containerID: idOf(child.spec.containerName) };
+            const its = { ...where, containerID: idOf(child.spec.containerName) };
             if (wayOf(checkpoint) !== 'Kubelet') return runningStatus(status, object, message, its, now);
             const waits = 'Waits until the containers before it are done.';
             return isFinal(status) ? status : { ...pendingStatus(status, waits, now), ...its };
@@ -166,10 +168,12 @@ export class CheckpointReconciler {
     } else {
       own = { containerID: idOf(checkpoint.spec.containerName) };
     }
+    const beginning = { ...where, ...own, ...(podTemplate ? { podTemplate } : {}) };
+    // Another controller may have begun meanwhile: what that has recorded stands.
     await this.#update(checkpoint, (status, object) =>
-      runningStatus(status, object, message, { ...beginning, ...own, podTemplate: podTemplate(pod) }, now),
+      status.phase === 'Running' ? status : runningStatus(status, object, message, beginning, now),
     );
-    this.#event(checkpoint, 'Normal', 'Running', `Pod ${podName} is checkpointed on node ${nodeName}.`);
+    this.#event(checkpoint, 'Normal', 'Running', message);
   }
 
   async #ask(key: string, checkpoint: Checkpoint, turn: Turn): Promise<Requeue> {
@@ -179,7 +183,7 @@ export class CheckpointReconciler {
       await this.#update(member, (status, object) => runningStatus(status, object, message, {}, this.#now()));
     }
     const call = this.#call(key, checkpoint, turn);
-    const ask = wayOf(checkpoint) === 'Kubelet' ? askKubelet : askAgent;
+    const ask = ASK[wayOf(checkpoint)];
     call.operations.start('ask', (onProgress) => ask(this.parts, checkpoint, turn, onProgress));
     return { afterMs: 1000 };
   }

@@ -27,7 +27,7 @@ export function runningStatus(
 ): CheckpointStatus {
   if (isFinal(status)) return status;
   return {
-    ...withPhase(withPhase(status, 'Pending', now), 'Running', now),
+    ...withPhase(status.phase ? status : withPhase(status, 'Pending', now), 'Running', now),
     message,
     observedGeneration: object.metadata.generation ?? 1,
     startTime: status.startTime ?? isoTime(now),
@@ -142,6 +142,11 @@ export function isFinal(status: CheckpointStatus): boolean {
 }
 
 /** What is of interest only while it runs. */
-function withoutWork({ progress: _, podTemplate: __, ...rest }: CheckpointStatus): CheckpointStatus {
+function withoutWork({
+  progress: _,
+  podTemplate: __,
+  transfer: ___,
+  ...rest
+}: CheckpointStatus): CheckpointStatus {
   return rest;
 }

@@ -32,6 +32,7 @@
  * | Failed              | the failure's reason                       | –                                              |
  * | ArtifactAvailable   | Bound: the content holds it                | Discarded: removed at the end of its migration |
  * | RepositoryAvailable | Shared: it lies in the shared repository   | Fallback: it lies on its node only             |
+ * | TransferOpen        | Open: status.transfer tells where          | Complete, Expired, Withdrawn, TicketInvalid, or the failure's reason |
  *
  * PodCheckpointContent and ContainerCheckpointContent
  *
@@ -53,6 +54,7 @@ export const CONDITION = {
   Failed: 'Failed',
   ArtifactAvailable: 'ArtifactAvailable',
   RepositoryAvailable: 'RepositoryAvailable',
+  TransferOpen: 'TransferOpen',
   Removed: 'Removed',
 } as const;
 
@@ -83,4 +85,5 @@ export const REASON = {
   Discarded: 'Discarded',
   Shared: 'Shared',
   Fallback: 'Fallback',
+  Open: 'Open',
 } as const;

@@ -3,6 +3,7 @@ import { CHECKPOINT_UID_ANNOTATION } from '../checkpoint/names.js';
 import { toFailure } from '../agents/failure.js';
 import { isFinal } from '../migration/decide.js';
 import type { Parts } from '../parts.js';
+import { ArchiveSweep } from './archive-sweep.js';
 import { findOrphans, keyOf, type NodeHoldings, type Orphan, type Owners } from './orphans.js';
 import { settle } from './settle.js';
 
@@ -21,11 +22,13 @@ export class Sweeper {
   #sweeping: Promise<void> = Promise.resolve();
   #stopped = false;
   #frozenPods = 0;
+  readonly #archives: ArchiveSweep;
 
   constructor(
     private readonly parts: Parts,
     private readonly times: SweepTimes = SWEEP_TIMES,
   ) {
+    this.#archives = new ArchiveSweep(parts, times.graceMs);
     parts.metrics.gauge(
       'lpm_orphans',
       'Checkpoints, stages and frozen pods on the nodes that no migration or checkpoint object explains.',
@@ -43,6 +46,7 @@ export class Sweeper {
       if (this.#stopped) return;
       this.#timer = setTimeout(() => {
         this.#sweeping = this.sweep()
+          .then(() => (this.#stopped ? undefined : this.#archives.sweep()))
           .catch((error: unknown) => {
             this.parts.log.warn(`Looking for what nobody needs any more has failed: ${String(error)}`);
           })

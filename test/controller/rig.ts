@@ -58,8 +58,8 @@ export class Rig {
     return rig;
   }
 
-  async startController(): Promise<void> {
-    this.controller = await this.anotherController(this.client);
+  async startController(options: Partial<Parameters<typeof runController>[0]> = {}): Promise<void> {
+    this.controller = await this.anotherController(this.client, options);
   }
 
   /** A client of one's own, as each process has it. */
@@ -68,7 +68,10 @@ export class Rig {
   }
 
   /** One more controller beside the rig's own, to be stopped by the test. */
-  async anotherController(client: KubeClient): Promise<Controller> {
+  async anotherController(
+    client: KubeClient,
+    options: Partial<Parameters<typeof runController>[0]> = {},
+  ): Promise<Controller> {
     const controller = runController({
       client,
       agentTls: this.tls,
@@ -80,6 +83,7 @@ export class Rig {
       }),
       agentTimeouts: { callMs: 2000, workMs: 2000, silenceMs: 2000 },
       sweepTimes: { everyMs: 200, graceMs: 1000 },
+      ...options,
     });
     await controller.started;
     return controller;

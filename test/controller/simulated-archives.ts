@@ -14,7 +14,10 @@ import {
   type CheckpointByKubeletRequest,
   type CheckpointRequest,
   type CheckpointResult,
+  type ContainerArtifact,
   type ContainerIdentity,
+  type OpenTransferRequest,
+  TransferDirection,
   type PodRef,
 } from '../../proto/gen/lpm/v1/agent.js';
 import { stream, unary } from './grpc-handlers.js';
@@ -51,6 +54,8 @@ export class SimulatedArchives {
   /** Containers that the kubelet is checkpointing right now, and the most that it ever did at the same time. */
   kubeletBusy = 0;
   kubeletMost = 0;
+  /** By UID of the checkpoint; lost when the agent is restarted. */
+  readonly transfers = new Map<string, { request: OpenTransferRequest; complete: boolean }>();
   readonly #results = new Map<string, Promise<CheckpointResult>>();
   readonly #cancel = new Map<string, (why: LpmError) => void>();
   #second = Date.parse('2030-01-01T00:00:00Z');
@@ -132,9 +137,49 @@ export class SimulatedArchives {
         where.delete(uri);
         return { bytesFreed: stored.info.bytes };
       }),
-      openTransfer: unary(notKnown),
-      getTransfer: unary(notKnown),
+      openTransfer: unary((request) => {
+        this.node.calls.push('openTransfer');
+        const known = this.transfers.get(request.transferUid);
+        if (!known || !known.request.ticketSha256.equals(request.ticketSha256)) {
+          this.transfers.set(request.transferUid, { request, complete: false });
+        }
+        return {};
+      }),
+      getTransfer: unary(({ transferUid }) => {
+        const transfer = this.transfers.get(transferUid);
+        if (!transfer) throw new LpmError('CheckpointNotFound', 'No such transfer is open.');
+        const { request, complete } = transfer;
+        const isImport = request.direction === TransferDirection.TRANSFER_DIRECTION_IMPORT;
+        return {
+          bytesDone: complete ? BYTES : 0n,
+          complete,
+          failure: '',
+          archives: complete && isImport ? this.#takenIn(request) : [],
+        };
+      }),
     };
+  }
+
+  /** Archives that were uploaded, under the names that the pod gives them. */
+  #takenIn({ transferUid, archives, pod, clusterUid }: OpenTransferRequest): ContainerArtifact[] {
+    return archives.map(({ containerName, sha256, bytes }) => {
+      const known = this.all.find(
+        (each) => each.checkpointUid === transferUid && each.containerName === containerName,
+      );
+      const options = { clusterUid, compression: 0, encrypt: false, podJson: '' };
+      const archive = known?.info ?? this.store(transferUid, pod!, containerName, options);
+      Object.assign(archive, { sha256, bytes });
+      return {
+        containerName,
+        containerId: '',
+        bytes,
+        path: '',
+        pagesWritten: 0n,
+        image: 'busybox:1.35',
+        imageRef: 'sha256:simulated',
+        archive,
+      };
+    });
   }
 
   /** The containers stand still while their archives are made; afterwards they run on, however it ends. */
@@ -234,8 +279,4 @@ export class SimulatedArchives {
     }
     return result;
   }
-}
-
-function notKnown(): never {
-  throw new LpmError('NotSupportedYet', 'Not simulated.');
 }
