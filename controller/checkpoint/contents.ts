@@ -89,22 +89,20 @@ export class ContentReconciler {
     const { reason, message, hint } = toFailure(error);
     parts.log.warn(`Content ${metadata.name} stays: ${message}`, { content: metadata.name, reason });
     parts.events.record({ metadata, apiVersion: API_VERSION, kind: this.kind }, 'Warning', reason, message);
-    const client =
-      this.kind === 'PodCheckpointContent'
-        ? parts.client.podCheckpointContents
-        : parts.client.containerCheckpointContents;
-    await updateStatus(
-      client as typeof parts.client.containerCheckpointContents,
-      { name: metadata.name, uid: metadata.uid! },
-      (status) => ({
-        ...status,
-        conditions: withCondition(
-          status.conditions,
-          { type: CONDITION.Removed, status: 'False', reason, message: `${message} ${hint}`.trim() },
-          parts.now(),
-        ),
-      }),
-    );
+    const reference = { name: metadata.name, uid: metadata.uid! };
+    const change = <S extends NonNullable<Content['status']>>(status: S): S => ({
+      ...status,
+      conditions: withCondition(
+        status.conditions,
+        { type: CONDITION.Removed, status: 'False', reason, message: `${message} ${hint}`.trim() },
+        parts.now(),
+      ),
+    });
+    if (this.kind === 'PodCheckpointContent') {
+      await updateStatus(parts.client.podCheckpointContents, reference, change);
+    } else {
+      await updateStatus(parts.client.containerCheckpointContents, reference, change);
+    }
   }
 
   async #facts(content: Content): Promise<ContentFacts> {
