@@ -9467,7 +9467,8 @@ export const AgentServiceService = {
     responseDeserialize: (value: Buffer): ListArchivesResponse => ListArchivesResponse.decode(value),
   },
   /**
-   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder, where the node that made it
+   * keeps a copy: ask that one (ArchiveHolding.node_name) when it answers. OK when there is none.
    * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
    */
   removeArchive: {
@@ -9482,7 +9483,7 @@ export const AgentServiceService = {
   },
   /**
    * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
-   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive: {
     path: "/lpm.v1.AgentService/ReadArchive" as const,
@@ -9679,13 +9680,14 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    */
   listArchives: handleUnaryCall<ListArchivesRequest, ListArchivesResponse>;
   /**
-   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder, where the node that made it
+   * keeps a copy: ask that one (ArchiveHolding.node_name) when it answers. OK when there is none.
    * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
    */
   removeArchive: handleUnaryCall<RemoveArchiveRequest, RemoveArchiveResponse>;
   /**
    * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
-   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive: handleServerStreamingCall<ReadArchiveRequest, ReadArchiveResponse>;
   /**
@@ -9852,7 +9854,8 @@ export interface AgentServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListArchivesResponse) => void,
   ): ClientUnaryCall;
   /**
-   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder. OK when there is none.
+   * RemoveArchive removes one archive: from the repository, and from this node's kubelet folder, where the node that made it
+   * keeps a copy: ask that one (ArchiveHolding.node_name) when it answers. OK when there is none.
    * FAILED_PRECONDITION: the archive was made for another checkpoint than the one named.
    */
   removeArchive(
@@ -9872,7 +9875,7 @@ export interface AgentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
-   * NOT_FOUND: there is none. FAILED_PRECONDITION (ArtifactInvalid): it is not what its record says.
+   * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive(request: ReadArchiveRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadArchiveResponse>;
   readArchive(
