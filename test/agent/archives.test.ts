@@ -313,15 +313,15 @@ test('archives of checkpoints', { skip }, async (t) => {
       assert.equal(await holding(pair.b, randomUUID()), undefined, 'another cluster is not told');
 
       const metrics = await must(
-      'node',
-      '-e',
-      "fetch('http://127.0.0.1:50052/metrics').then((answer) => answer.text()).then(console.log)",
-    );
-    assert.match(metrics, /^lpm_agent_archives [1-9]\d*$/m);
-    assert.match(metrics, /^lpm_agent_archive_bytes [1-9]\d*$/m);
-    assert.match(metrics, /^lpm_agent_repository_free_bytes [1-9]\d*$/m);
+        'node',
+        '-e',
+        "fetch('http://127.0.0.1:50052/metrics').then((answer) => answer.text()).then(console.log)",
+      );
+      assert.match(metrics, /^lpm_agent_archives [1-9]\d*$/m);
+      assert.match(metrics, /^lpm_agent_archive_bytes [1-9]\d*$/m);
+      assert.match(metrics, /^lpm_agent_repository_free_bytes [1-9]\d*$/m);
 
-    const local = `file://${path}`;
+      const local = `file://${path}`;
       assert.equal(
         sha256(await a.agent.readArchive({ uri: local, sha256: hash })),
         Buffer.from(hash).toString('hex'),
