@@ -24,7 +24,7 @@ const files = folders
 const startsNodes = (file) =>
   /^test\/(agent|e2e|faults|soak|cluster\/node)\//.test(file) ||
   /^test\/install\/images\.test\.ts$/.test(file) ||
-  /^test\/cluster\/(cluster|kubelet|killed-up|side-by-side)\.test\.ts$/.test(file);
+  /^test\/cluster\/(cluster|kubelet|kubelet-checkpoint|killed-up|side-by-side)\.test\.ts$/.test(file);
 const rounds = [
   { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 2 },
   { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 1 },

@@ -15,6 +15,8 @@ export interface ClusterRecord {
   assets?: string;
   /** How many of our controller run, of which one leads; default 1. */
   replicas?: number;
+  /** Further flags of our controller. */
+  controllerFlags?: readonly string[];
   processes: Partial<Record<Daemon, ProcessRecord>>;
 }
 

@@ -34,7 +34,7 @@ export async function startController(
   const argv = [process.execPath, program, '--kubeconfig', join(layout.pki, 'admin.kubeconfig')];
   argv.push('--tls-dir', tlsDir(layout, 'controller'));
   argv.push('--health-listen', `0.0.0.0:${8081 + replicaNames.indexOf(name)}`);
-  argv.push(...election(record.replicas ?? 1));
+  argv.push(...election(record.replicas ?? 1), ...(record.controllerFlags ?? []));
   if (record.faults) {
     argv.unshift('/usr/bin/env', `LPM_FAULT_DIR=${layout.faults}`);
     argv.push(...testBuild.controller);

@@ -53,6 +53,8 @@ export interface ClusterOptions {
   installed?: boolean;
   /** How many of our controller, of which one leads: 1 (default) or 2. */
   replicas?: 1 | 2;
+  /** Further flags of our controller, not for one that is installed as a pod. */
+  controllerFlags?: readonly string[];
 }
 
 export { readRecord } from './cluster-record.js';
@@ -92,7 +94,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       mkdirSync(dir, { recursive: true });
     const known = readRecord(layout);
     const assets = chooseApiServer(layout, known);
-    const { faults = false, installed = false, replicas = 1 } = options;
+    const { faults = false, installed = false, replicas = 1, controllerFlags = [] } = options;
     refuseOtherWay(layout, known, { faults, installed });
     const record: ClusterRecord = {
       port: 0,
@@ -102,6 +104,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       faults,
       installed,
       replicas,
+      controllerFlags,
       ...(assets ? { assets } : {}),
     };
     say('certificates and programs');

@@ -62,7 +62,9 @@ export interface Testbed {
 }
 
 /** @param options of the local cluster, where that is what the tests run on */
-export async function startTestbed(options: Pick<ClusterOptions, 'installed'> = {}): Promise<Testbed> {
+export async function startTestbed(
+  options: Pick<ClusterOptions, 'installed' | 'controllerFlags'> = {},
+): Promise<Testbed> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-e2e-'));
   const undo = [async () => rmSync(dir, { recursive: true, force: true })];
   const end = async (): Promise<void> => {
