@@ -88,6 +88,53 @@ describe('the project, installed with its manifests and images', { skip: skipped
     assert.match(said.trim().split('\n').at(-1) ?? '', /checkpoint/i);
   });
 
+  test('the kubelet knows an agent by its ServiceAccount’s token, and is known by its own certificate', async () => {
+    await it.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'saved' },
+      spec: {
+        nodeName: it.source,
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: 'main', image: 'busybox:1.35', command: ['sleep', '1000000'] }],
+      },
+    });
+    await it.must('wait', '--for=condition=Ready', 'pod/saved', '--timeout=60s');
+    // The certificates that agents would try next are away meanwhile.
+    const others = ['/etc/kubernetes', '/var/lib/kubelet/pki/kubelet-client-current.pem'];
+    const move = async (from: string, to: string): Promise<void> => {
+      for (const path of others) {
+        const moved = await cluster.node(it.source).exec(['mv', path + from, path + to]);
+        assert.equal(moved.code, 0, moved.stderr);
+      }
+    };
+    await move('', '.away');
+    await it.apply({
+      apiVersion: 'lpm.my.domain/v1',
+      kind: 'ContainerCheckpoint',
+      metadata: { name: 'saved' },
+      spec: { podName: 'saved', containerName: 'main', via: 'Kubelet' },
+    });
+    await it.must('wait', '--for=condition=Complete', 'containercheckpoint/saved', '--timeout=120s');
+    await move('.away', '');
+    const name = await it.must(
+      'get',
+      'containercheckpoint',
+      'saved',
+      '-o',
+      'jsonpath={.status.boundContentName}',
+    );
+    const content = JSON.parse(await it.must('get', 'containercheckpointcontent', name, '-o', 'json')) as {
+      spec: { artifactURI: string; via: string; restorable?: boolean; gaps?: string[] };
+    };
+    assert.match(content.spec.artifactURI, /-main-[0-9TZ:-]+\.tar$/);
+    assert.equal(content.spec.via, 'Kubelet');
+    assert.ok(!content.spec.restorable);
+    assert.match(content.spec.gaps?.join(' ') ?? '', /\/dev\/shm/);
+    await it.must('delete', 'containercheckpoint', 'saved');
+    await it.must('delete', 'pod', 'saved');
+  });
+
   test('an agent’s port on its loopback address is reached by port-forward', async () => {
     const [agent] = await agents();
     const argv = ['port-forward', '-n', SYSTEM_NAMESPACE, `pod/${agent!.metadata.name}`, `:${TRANSFER_PORT}`];

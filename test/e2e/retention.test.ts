@@ -114,6 +114,13 @@ const sleeper = (nodeName: string) => ({
   spec: {
     nodeName,
     terminationGracePeriodSeconds: 1,
-    containers: [{ name: 'main', image: 'busybox:1.35', command: ['sleep', '1000000'] }],
+    containers: [
+      {
+        name: 'main',
+        image: 'busybox:1.35',
+        // A dump interrupts the call that it sleeps in: sleep(1) ends then, and the next one begins.
+        command: ['sh', '-c', 'while true; do sleep 5; done'],
+      },
+    ],
   },
 });
