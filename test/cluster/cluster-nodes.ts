@@ -21,6 +21,7 @@ export function startClusterNode(
   record: ClusterRecord,
   plan: NodePlan,
   images: readonly TestImage[],
+  seed: string | undefined,
 ): Promise<NodeHandle> {
   const lab = record.processes.lab;
   if (!lab) throw new Error('The network of the cluster does not run.');
@@ -61,6 +62,7 @@ export function startClusterNode(
       { from: layout.checkpoints, to: '/mnt/checkpoints', mode: 'rw' },
     ],
     images,
+    ...(seed ? { seed } : {}),
     prepare: (upper) => writeKubernetesPki(layout, plan.name, upper),
   });
 }

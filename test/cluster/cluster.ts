@@ -34,7 +34,8 @@ import { testImages } from './images/images.js';
 import { networkFaults, type NetworkFaults } from './network-faults.js';
 import { createCgroups, destroyCgroups } from './node/cgroups.js';
 import { topGroup, type NodeHandle } from './node/handle.js';
-import { openNode, refuseDirectory, stopNode } from './node/start.js';
+import { containerdSeed } from './node/seed.js';
+import { openNode, refuseDirectory, startNode, stopNode } from './node/start.js';
 import { nodeRoot, type Say } from './node-root.js';
 import { repository } from './paths.js';
 import { endProcess } from './processes.js';
@@ -113,13 +114,17 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     createCgroups(layout.cgroup);
     await startLab(layout, record, say);
     const images = [...(await testImages(root)), ...(installed ? await installedImages(say) : [])];
+    // Ours are of a size at which it matters whether each node unpacks them.
+    const seed = installed
+      ? await containerdSeed(root, images, (dir) => startNode({ dir, name: 'seed', images }), say)
+      : undefined;
     const [nodes] = await Promise.all([
       Promise.all(
         nodePlans.map(async (plan) => {
           const running = openNode(layout.node(plan.name));
           if (running) return running;
           say(`node ${plan.name} (${plan.ip}): containerd, images`);
-          return startClusterNode(layout, record, plan, images);
+          return startClusterNode(layout, record, plan, images, seed);
         }),
       ),
       startControlPlane(layout, record, say),

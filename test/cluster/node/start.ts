@@ -50,6 +50,7 @@ import {
   lacksSysResource,
   nodeBinary,
 } from './programs.js';
+import { plantSeed } from './seed.js';
 
 export type { Bind, ExecOptions, NodeHandle } from './handle.js';
 
@@ -71,6 +72,8 @@ export interface NodeOptions {
   logDir?: string;
   /** OCI archives to import; the test images when not given. */
   images?: readonly TestImage[];
+  /** A disk of containerd's that holds the images already (seed.ts). */
+  seed?: string;
   say?: Say;
 }
 
@@ -106,6 +109,9 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     to,
     mode: 'rw',
   }));
+  const disk = join(dir, 'var/lib/containerd');
+  const seeded = options.seed !== undefined && !existsSync(disk);
+  if (seeded) await plantSeed(options.seed!, disk);
   const logDir = resolve(options.logDir ?? join(dir, 'logs'));
   binds.push({ from: logDir, to: '/var/log/lpm-node', mode: 'rw' });
   for (const bind of binds) mkdirSync(bind.from, { recursive: true });
@@ -130,7 +136,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const record: NodeRecord = { ...before, init: await boot(dir, before) };
     const node = recorded(dir, record);
     await waitForContainerd(node);
-    for (const image of images) await node.importImage(image.archive, image.reference);
+    if (!seeded) for (const image of images) await node.importImage(image.archive, image.reference);
     // Only now: a node whose start was cut off is not taken for a ready one.
     writeFileSync(join(dir, 'node.json'), JSON.stringify(record));
     return node;
