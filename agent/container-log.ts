@@ -1,4 +1,6 @@
-import { copyFile, readFile, stat, writeFile } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { copyFile, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError, messageOf } from '../common/errors.js';
 
@@ -36,7 +38,8 @@ export async function copyQuietLog(source: string, target: string): Promise<void
  */
 export async function writeEarlierLog(history: string, log: string): Promise<void> {
   try {
-    await writeFile(log, await readFile(history), { mode: 0o640 });
+    // In pieces, and into the file that is there: the runtime has it open.
+    await pipeline(createReadStream(history), createWriteStream(log, { mode: 0o640 }));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw new LpmError('StageFailed', `The container's log ${log} cannot be written: ${messageOf(error)}.`, {

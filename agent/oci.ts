@@ -24,6 +24,7 @@ export interface OciSpec {
     maskedPaths?: string[];
     readonlyPaths?: string[];
     seccomp?: object;
+    devices?: { type?: string; major?: number; minor?: number }[];
   };
 }
 

@@ -44,7 +44,7 @@ async function look(
   return { start, all: reader.rest(start) };
 }
 
-async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const unzip = createGunzip();
   let cause: unknown;
   // The pipeline ends the stream with the error of whichever end it came from.

@@ -7,6 +7,7 @@ import type { Context } from '../../context.js';
 import type { OciSpec } from '../../oci.js';
 import type { WaitingHandler } from '../../target.js';
 import { DamagedImage, decoded } from '../criu-images/image-file.js';
+import { TMPFS_IMAGE, tmpfsProblem } from './tmpfs-images.js';
 import { excess, type Asked } from './vet.js';
 
 /**
@@ -25,11 +26,26 @@ export async function checkFits(
   await checkImage(context, podUid, name, handler, stage);
   const config = readFileSync(context.host.path(join(handler.bundle, 'config.json')), 'utf8');
   const asked = await readImages(join(stage, 'checkpoint'), name);
-  const problem = excess(asked, JSON.parse(config) as OciSpec, (path) => existsSync(context.host.path(path)));
+  const spec = JSON.parse(config) as OciSpec;
+  const problem =
+    excess(asked, spec, (path) => existsSync(context.host.path(path))) ??
+    (await firstTmpfsProblem(join(stage, 'checkpoint'), asked.names, spec));
   if (!problem) return;
   throw new LpmError('ArchiveNotAllowed', `The archive of container ${name} ${problem}.`, {
     hint: 'A pod gets nothing from an archive that its own spec does not give it. Use the spec of the pod that was checkpointed, or do not trust the archive.',
   });
+}
+
+async function firstTmpfsProblem(
+  folder: string,
+  names: readonly string[],
+  spec: OciSpec,
+): Promise<string | undefined> {
+  for (const name of names.filter((each) => TMPFS_IMAGE.test(each))) {
+    const problem = await tmpfsProblem(join(folder, name), spec);
+    if (problem) return `holds the image ${name}, which ${problem}`;
+  }
+  return undefined;
 }
 
 /** The changed files belong on top of the very image that they were taken from. */
