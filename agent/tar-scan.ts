@@ -122,6 +122,7 @@ export async function* scanTar(path: string): AsyncGenerator<TarMember> {
       // Not every reader skips what should not be there.
       if (type !== 'file' && size !== 0) throw bad(`holds "${name}", a ${type} with contents`);
       const linkName = records.get('linkpath') ?? text(header, 157, 100);
+      if (type === 'symlink' && linkName === '') throw bad(`holds "${name}", a symbolic link to nothing`);
       if (linkName.includes('\0')) throw bad(`holds "${name}", a link to a name with a NUL in it`);
       if ([...records.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
         if (type !== 'file') throw bad(`holds "${name}", a ${type} with holes`);
