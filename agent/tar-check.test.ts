@@ -129,6 +129,7 @@ const crafted: [name: string, bytes: Buffer, says: RegExp | undefined][] = [
     rawTar(root, { name: './d/', type: '5', data: hidden }),
     /a directory with contents/,
   ],
+  ['a time that is none', rawTar(root, paxHeader([['mtime', 'x']]), member('a')), /mtime is no number/],
   ['a symbolic link to nothing', rawTar(root, { name: './l', type: '2' }), /a symbolic link to nothing/],
   [
     'a symbolic link with contents',

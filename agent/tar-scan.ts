@@ -47,6 +47,10 @@ const PAX_KEYS = new Set([
   'GNU.sparse.minor',
   'GNU.sparse.realsize',
 ]);
+/** Those that are numbers; times may be before 1970 and have fractions. */
+const TIME = /^-?\d{1,12}(?:\.\d{1,20})?$/;
+const ID = /^\d{1,10}$/;
+const NUMBERS: Readonly<Record<string, RegExp>> = { mtime: TIME, atime: TIME, ctime: TIME, uid: ID, gid: ID };
 const XATTR = 'SCHILY.xattr.';
 const MAX_PAX_BYTES = 1 << 20;
 /** Of a number that JavaScript holds exactly. */
@@ -235,6 +239,10 @@ function parsePax(records: Buffer, bad: Bad): Map<string, string> {
     const key = record.toString('utf8', 0, equals);
     if (!PAX_KEYS.has(key) && !key.startsWith(XATTR)) throw bad(`has the unknown extended header "${key}"`);
     if (found.has(key)) throw bad(`has the extended header "${key}" twice for one member`);
+    const number = NUMBERS[key];
+    if (number && !number.test(record.toString('latin1', equals + 1))) {
+      throw bad(`has an extended header whose ${key} is no number`);
+    }
     found.set(key, decodeName(record.subarray(equals + 1)));
     at += length;
   }
