@@ -185,6 +185,20 @@ test('an archive that lies on one node only is told with the address of its agen
   assert.deepEqual([here?.address, here?.nodeName], ['', '']);
 });
 
+test('a node that has not mounted the repository is told the agent of the node that made the archive', async () => {
+  await savedAndGone('unmounted');
+  rig.master.archives.repositoryProblem = 'The repository is not mounted (simulated).';
+  try {
+    await restore('unmounted', 'unmounted', 'unmounted');
+    await rig.ended('unmounted', 'Succeeded');
+  } finally {
+    rig.master.archives.repositoryProblem = '';
+  }
+  const [archive] = rig.master.restores[0]!.archives;
+  assert.match(archive?.uri ?? '', /^shared:/);
+  assert.equal(archive?.nodeName, 'k8s-worker');
+});
+
 test('without a target node the scheduler chooses among the nodes that can, the checkpointed one included', async () => {
   await savedAndGone('anywhere');
   Object.assign(rig.master.behaviour.info, { criuVersion: '', criuProblem: 'criu is not in PATH.' });

@@ -40,6 +40,7 @@ export async function archivesFor(parts: Parts, migration: PodMigration): Promis
   const bound = await acceptedCheckpoint(parts, migration);
   const target = migration.status!.targetNode!;
   const agentOf = (node: string): Agent => parts.agents.agent(node, parts.caches.nodes.get(node));
+  const shares = await sharesRepository(parts, agentOf(target));
   return bound.containers.map(({ spec }): ArchiveSource => {
     const { containerName, artifactURI: uri, sha256, sizeBytes, nodeName } = spec;
     if (!sha256)
@@ -47,7 +48,7 @@ export async function archivesFor(parts: Parts, migration: PodMigration): Promis
         'NotRestorable',
         `The archive of container ${containerName} has no recorded SHA-256.`,
       );
-    const comes = uri.startsWith('file://') && nodeName !== target;
+    const comes = (uri.startsWith('file://') || !shares) && nodeName !== target;
     return {
       containerName,
       uri,
@@ -57,4 +58,13 @@ export async function archivesFor(parts: Parts, migration: PodMigration): Promis
       nodeName: comes ? nodeName : '',
     };
   });
+}
+
+/**
+ * Whether a node has mounted the repository. One that has not gets the archive from the node on which it was made, whose agent
+ * keeps a copy.
+ */
+async function sharesRepository(parts: Parts, agent: Agent): Promise<boolean> {
+  const { repository } = await agent.listArchives(await parts.clusterUid());
+  return repository?.shared ?? true;
 }

@@ -689,7 +689,10 @@ export interface ArchiveSource {
   uri: string;
   sha256: Buffer;
   bytes: bigint;
-  /** Address "IP:port" and NodeName of the agent that holds it; empty for shared:// and for an archive of this node. */
+  /**
+   * Address "IP:port" and NodeName of the agent that holds it; empty for an archive of this node, and for shared:// where this
+   * node has mounted the repository.
+   */
   address: string;
   nodeName: string;
 }
