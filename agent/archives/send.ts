@@ -2,7 +2,6 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import { LpmError } from '../../common/errors.js';
 import type { ReadArchiveRequest, ReadArchiveResponse } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
-import { parseArchiveUri } from './layout.js';
 import { openArchive, recordedArchive, verified } from './open.js';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -10,7 +9,8 @@ const CHUNK_BYTES = 256 * 1024;
 const IN_FLIGHT_BYTES = 4 * 1024 * 1024;
 
 /**
- * Serves ReadArchive: an archive that lies on this node.
+ * Serves ReadArchive: an archive that this node has made. Of one that is in the repository its own copy is sent, to nodes that
+ * have not mounted that.
  *
  * @throws ArchiveNotFound, ArtifactInvalid also at the end of a file that is not what it was
  */
@@ -20,7 +20,7 @@ export async function sendArchive(
 ): Promise<void> {
   const { uri, sha256 } = call.request;
   const recorded = recordedArchive(context, uri);
-  if (!recorded || parseArchiveUri(uri).where !== 'node') {
+  if (!recorded) {
     throw new LpmError('ArchiveNotFound', `Node ${context.nodeName} has no archive ${uri}.`);
   }
   if (sha256.length > 0 && !Buffer.from(recorded.info.sha256).equals(sha256)) {

@@ -9485,7 +9485,8 @@ export const AgentServiceService = {
     responseDeserialize: (value: Buffer): RemoveArchiveResponse => RemoveArchiveResponse.decode(value),
   },
   /**
-   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * ReadArchive streams the bytes of an archive that this node has made: file://, or shared:// for a node that has not mounted
+   * the repository. Used between agents.
    * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive: {
@@ -9689,7 +9690,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
    */
   removeArchive: handleUnaryCall<RemoveArchiveRequest, RemoveArchiveResponse>;
   /**
-   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * ReadArchive streams the bytes of an archive that this node has made: file://, or shared:// for a node that has not mounted
+   * the repository. Used between agents.
    * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive: handleServerStreamingCall<ReadArchiveRequest, ReadArchiveResponse>;
@@ -9877,7 +9879,8 @@ export interface AgentServiceClient extends Client {
     callback: (error: ServiceError | null, response: RemoveArchiveResponse) => void,
   ): ClientUnaryCall;
   /**
-   * ReadArchive streams the bytes of an archive that lies on this node (file://). Used between agents.
+   * ReadArchive streams the bytes of an archive that this node has made: file://, or shared:// for a node that has not mounted
+   * the repository. Used between agents.
    * NOT_FOUND: there is none. INTERNAL (ArtifactInvalid): it is not what its record says, which may come at its end.
    */
   readArchive(request: ReadArchiveRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadArchiveResponse>;
