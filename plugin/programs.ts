@@ -3,6 +3,8 @@ import { cancelCommand } from './cancel/command.js';
 import { checkpointCommand } from './checkpoint/command.js';
 import { deleteCheckpointCommand } from './checkpoint/delete/command.js';
 import { describeCheckpointCommand } from './checkpoint/describe/command.js';
+import { exportCheckpointCommand } from './checkpoint/export/command.js';
+import { importCheckpointCommand } from './checkpoint/import/command.js';
 import { listCheckpointsCommand } from './checkpoint/list/command.js';
 import { restoreCheckpointCommand } from './checkpoint/restore/command.js';
 import type { AnyCommand } from './command.js';
@@ -37,6 +39,8 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     describeCheckpointCommand,
     restoreCheckpointCommand,
     deleteCheckpointCommand,
+    exportCheckpointCommand,
+    importCheckpointCommand,
     completionCommand,
     versionCommand,
   ],

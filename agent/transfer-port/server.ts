@@ -4,7 +4,7 @@
  * the API server's port-forward, with the rights that this takes.
  *
  *   GET /transfers/<uid>/<container>            the archive, as it lies on disk
- *   GET /transfers/<uid>/<container>/lpm.json   what the archive says of itself
+ *   GET /transfers/<uid>/<container>/about      its size and hash, and what it says of itself
  *   PUT /transfers/<uid>/<container>            an archive of the announced size and hash
  *
  * Each with `Authorization: Bearer <ticket>`. Answers that are no data are one sentence of plain text.
@@ -29,7 +29,7 @@ export interface TransferPortOptions {
   idleMs?: number;
 }
 
-const PATH = /^\/transfers\/([^/]+)\/([^/]+)(\/lpm\.json)?$/;
+const PATH = /^\/transfers\/([^/]+)\/([^/]+)(\/about)?$/;
 
 const STATUS: Partial<Record<Reason, number>> = {
   CheckpointNotFound: 404,
@@ -123,9 +123,9 @@ async function sendManifest(
   response: ServerResponse,
 ): Promise<void> {
   const text = await store.manifest(part.source);
-  if (text === undefined) throw new Refusal(404, 'The archive says nothing of itself.');
+  const sha256 = Buffer.from(part.source.sha256).toString('hex');
   response.writeHead(200, { 'content-type': 'application/json', connection: 'close' });
-  response.end(text);
+  response.end(`{"sha256":"${sha256}","bytes":${part.bytes},"manifest":${text ?? 'null'}}`);
 }
 
 async function send(

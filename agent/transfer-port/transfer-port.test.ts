@@ -180,8 +180,12 @@ describe('the transfer port', () => {
       failure: '',
       archives: [],
     });
-    const manifest = await ask('GET', `${path}/lpm.json`, { ticket });
-    assert.equal(manifest.body.toString(), '{"version":1}');
+    const manifest = await ask('GET', `${path}/about`, { ticket });
+    assert.deepEqual(JSON.parse(manifest.body.toString()), {
+      sha256: sha256(store.archive).toString('hex'),
+      bytes: 300_000,
+      manifest: { version: 1 },
+    });
   });
 
   test('an import is kept when size and hash are those that were announced, once', async () => {
@@ -247,7 +251,7 @@ describe('the transfer port', () => {
     assert.equal((await ask('PUT', out.path, { ticket: out.ticket, body: store.archive })).status, 405);
     const into = open(IMPORT);
     assert.equal((await ask('GET', into.path, { ticket: into.ticket })).status, 405);
-    assert.equal((await ask('GET', `${into.path}/lpm.json`, { ticket: into.ticket })).status, 405);
+    assert.equal((await ask('GET', `${into.path}/about`, { ticket: into.ticket })).status, 405);
     assert.equal((await ask('GET', `/transfers/${out.uid}/other`, { ticket: out.ticket })).status, 404);
   });
 
