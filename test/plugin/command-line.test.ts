@@ -45,7 +45,7 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
     assert.match(migrate.stdout, /^Move a running pod to another node/);
     assert.match(migrate.stdout, /\n {2}kubectl migrate counter --to k8s-master\n/);
     const checkpoint = await call('checkpoint', '--help');
-    assert.match(checkpoint.stdout, /^Save the state of a running pod/);
+    assert.match(checkpoint.stdout, /^Save the state of running pods/);
     assert.match(checkpoint.stdout, /\n {2}kubectl checkpoint pod counter\n/);
   });
 
@@ -57,6 +57,11 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
       'migrate resolve',
       'migrate version',
       'checkpoint list',
+      'checkpoint describe',
+      'checkpoint restore',
+      'checkpoint delete',
+      'checkpoint export',
+      'checkpoint import',
     ]) {
       const { code, stdout, stderr } = await call(...command.split(' '), '--help');
       assert.equal(code, 0, stderr);
