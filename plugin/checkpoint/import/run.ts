@@ -47,7 +47,11 @@ export async function importCheckpoint(
   await requireInstalled(client);
   const tar = extract();
   const source: Readable = wish.file === '-' ? process.stdin : createReadStream(wish.file);
-  const reading = pipeline(source, tar, { signal }).catch((error: Error) => tar.destroy(error));
+  let broken: Error | undefined;
+  const reading = pipeline(source, tar, { signal }).catch((error: Error) => {
+    broken ??= error;
+    tar.destroy(error);
+  });
   const entries = tar[Symbol.asyncIterator]() as unknown as AsyncIterator<Entry>;
   let withdraw = async (): Promise<void> => {};
   try {
@@ -83,7 +87,8 @@ export async function importCheckpoint(
     return EXIT.done;
   } catch (error) {
     await withdraw();
-    if (!signal.aborted) throw explainFile(error, wish.file);
+    // A file that ends too early cuts the upload: then the agent's end complains first, of the consequence.
+    if (!signal.aborted) throw explainFile(broken ?? error, wish.file);
     terminal.err('Interrupted; nothing is left of the import.');
     return EXIT.detached;
   } finally {
