@@ -120,6 +120,14 @@ test('checkpoints by the kubelet', { skip }, async (t) => {
         assert.equal(code, 0, `${tool.join(' ')}: ${stderr}`);
         assert.match(stdout, /counter/);
       }
+      // CRIU's own reader, on the images that lie in it.
+      const read = await worker.exec([
+        'sh',
+        '-c',
+        'mkdir -p /tmp/crit && tar --force-local -C /tmp/crit -xf "$0" && crit decode -i /tmp/crit/checkpoint/pstree.img; rm -r /tmp/crit',
+        archive.path,
+      ]);
+      assert.match(read.stdout, /"pid"/, read.stderr);
       const gaps = archive.gaps.join('\n');
       assert.match(gaps, /emptyDir volume data \(\/data\)/);
       assert.match(gaps, /\/dev\/shm/);

@@ -27,7 +27,15 @@ interface Workload extends KubeObject {
   spec: {
     template: {
       metadata: { labels: Record<string, string> };
-      spec: { containers: { ports: { name: string; hostPort?: number }[] }[]; volumes: { name: string }[] };
+      spec: {
+        containers: {
+          args: string[];
+          env?: { name: string }[];
+          ports: { name: string; hostPort?: number }[];
+          volumeMounts: { name: string; mountPath: string }[];
+        }[];
+        volumes: { name: string }[];
+      };
     };
   };
 }
@@ -93,6 +101,27 @@ test('with the claim the agents have the repository from it and not from their n
   );
 });
 
+test('with keys the agents encrypt for the recipients of a Secret and read with its identities', async () => {
+  const all = objects(
+    await withComponents(['archive-encryption'], (folder) => must('kubectl', ['kustomize', folder])),
+  );
+  const agent = all.find(({ kind }) => kind === 'DaemonSet') as Workload;
+  const [container] = agent.spec.template.spec.containers;
+  const [mount] = container!.volumeMounts.filter(({ name }) => name === 'archive-keys');
+  for (const what of ['recipients', 'identities']) {
+    assert.ok(container!.args.includes(`--archive-${what}=${mount!.mountPath}/${what}`));
+  }
+  assert.ok(agent.spec.template.spec.volumes.some(({ name }) => name === mount!.name));
+});
+
+test('no variable is set twice', async () => {
+  for (const { kind, spec } of objects(await installYaml()) as Workload[]) {
+    if (kind !== 'Deployment' && kind !== 'DaemonSet') continue;
+    const names = (spec.template.spec.containers[0]!.env ?? []).map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length, names.join(' '));
+  }
+});
+
 test('metrics of every pod are found by the names of its ports', async () => {
   const all = objects(
     await withComponents(['pod-monitor'], (folder) => must('kubectl', ['kustomize', folder])),
@@ -114,7 +143,7 @@ describe('every object and sample is accepted', () => {
     const strict = ['--dry-run=server', '--validate=strict', '-o', 'name'];
     const made = (await kubectl('apply', ...strict, '-k', manifests)).trim().split('\n');
     assert.equal(made.length, objects(await installYaml()).length, 'every object is named');
-    await withComponents(['checkpoint-repo-claim', 'network-policy'], (folder) =>
+    await withComponents(['checkpoint-repo-claim', 'network-policy', 'archive-encryption'], (folder) =>
       kubectl('apply', ...strict, '-k', folder),
     );
     await until('samples are accepted', () => kubectl('apply', ...strict, '-f', join(manifests, 'samples')));
