@@ -79,7 +79,8 @@ test('whatever is changed in it or cut off is noticed', async () => {
     assert.equal(await opened(changed), 'ArtifactInvalid', `byte ${at} of ${sealed.length} was changed`);
   }
   const stranger = Buffer.from(sealed);
-  stranger[40]! ^= 1;
+  // To another letter of base64: anything else would be a header that cannot be read.
+  stranger[40] = stranger[40] === 0x41 ? 0x42 : 0x41;
   assert.equal(await opened(stranger), 'EncryptionNotSetUp', 'a changed recipient is somebody else');
   for (const length of [
     0,
