@@ -200,9 +200,11 @@ function refuse(log: Logger, request: IncomingMessage, response: ServerResponse,
     return;
   }
   const text =
-    error instanceof Refusal || error instanceof LpmError
-      ? messageOf(error)
-      : 'The agent failed; its log says more.';
+    error instanceof LpmError
+      ? `${messageOf(error)} ${error.hint}`.trimEnd()
+      : error instanceof Refusal
+        ? messageOf(error)
+        : 'The agent failed; its log says more.';
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
   response.end(`${text}\n`, () => {
     // What is still being sent is not read: the connection ends with the answer.

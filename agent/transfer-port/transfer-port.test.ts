@@ -56,7 +56,7 @@ class Folder implements ArchiveStore {
     return join(this.path, 'incoming');
   }
   async keep(file: string, _: unknown, { containerName }: ArchiveSource) {
-    if (this.refuses) throw new LpmError('ArtifactInvalid', this.refuses);
+    if (this.refuses) throw new LpmError('ArtifactInvalid', this.refuses, { hint: 'Make another.' });
     const { rename } = await import('node:fs/promises');
     await rename(file, join(this.path, containerName));
     return {
@@ -268,7 +268,7 @@ describe('the transfer port', () => {
     store.refuses = 'The archive holds a device.';
     const hostile = await ask('PUT', path, { ticket, body: store.archive });
     assert.equal(hostile.status, 422);
-    assert.equal(hostile.body.toString(), 'The archive holds a device.\n');
+    assert.equal(hostile.body.toString(), 'The archive holds a device. Make another.\n');
     assert.deepEqual(await readdir(folder), []);
     assert.equal(transfers.state(uid).failure, 'app: The archive holds a device.');
     store.refuses = '';
