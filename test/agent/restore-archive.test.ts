@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { ANNOTATION } from '../../common/api/names.js';
 import {
   ArchiveCompression,
@@ -24,6 +25,9 @@ import { until } from '../support/until.js';
 import { agentLog, AgentError, startPair, type AgentNode, type Pair } from './pair.js';
 
 const skip = process.getuid?.() !== 0 && 'needs root: nodes with containerd, runc and CRIU';
+
+const RECIPIENTS = '/etc/lpm/archive-recipients';
+const IDENTITIES = '/etc/lpm/archive-identities';
 
 /** As the kubelet protects every container (kubernetes pkg/securitycontext), and what "restricted" pods have beside it. */
 const restricted = {
@@ -50,7 +54,10 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
   let a: AgentNode;
   let b: AgentNode;
   before(async () => {
-    pair = await startPair({ repository: true });
+    pair = await startPair({
+      repository: true,
+      flags: ['--archive-recipients', RECIPIENTS, '--archive-identities', IDENTITIES],
+    });
     ({ a, b } = pair);
   });
   after(async () => pair?.stop());
@@ -237,6 +244,36 @@ test('a pod is brought back from an archive of it', { skip }, async (t) => {
       await nothingStarts(b, target);
     }
   });
+
+  await t.test(
+    'encrypted and compressed it is brought back where its identity is, and refused where that is not',
+    async () => {
+      const identity = await generateIdentity();
+      writeFileSync(a.node.path(RECIPIENTS), `${await identityToRecipient(identity)}\n`);
+      const { info, source } = await checkpointed(
+        {},
+        { compression: ArchiveCompression.ARCHIVE_COMPRESSION_ZSTD, encrypt: true },
+      );
+      assert.match(source.uri, /\.tar\.zst\.age$/);
+      assert.equal(info.description?.processes[0]?.command, 'sh', 'described by who can encrypt only');
+
+      const refused = await startTarget(b, 'locked');
+      await failsWith(
+        restore(b, refused, source),
+        'EncryptionNotSetUp',
+        /archive-identities, cannot be read/,
+      );
+      await nothingStarts(b, refused);
+
+      writeFileSync(b.node.path(IDENTITIES), `${identity}\n`, { mode: 0o600 });
+      const target = await startTarget(b, 'unlocked');
+      assert.equal((await restore(b, target, source)).claim, Claim.CLAIM_COMMITTED);
+      assert.equal(await target.started, undefined);
+      await counting(b, target);
+      assert.equal(countProblem(counts(b, target)), undefined);
+      await target.remove();
+    },
+  );
 
   await t.test(
     'a pod with fewer rights is brought back with these, and gets no more from an archive',
