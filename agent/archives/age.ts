@@ -18,6 +18,8 @@ const MAX_HEADER_BYTES = 256 * 1024;
 /** How every age file begins. */
 export const AGE_MAGIC = Buffer.from('age-encryption.org/v1\n');
 
+const USE = { recipients: 'to encrypt archives for', identities: 'to read encrypted archives with' } as const;
+
 /**
  * Recipients or identities as age's own files list them: one in a line, empty lines and `#` comments between.
  *
@@ -28,7 +30,9 @@ export async function readKeys(
   what: 'recipients' | 'identities',
 ): Promise<string[]> {
   const hint = `Give the agents a file of age ${what} with --archive-${what}.`;
-  if (!file) throw new LpmError('EncryptionNotSetUp', `This agent has no ${what} of archives.`, { hint });
+  if (!file) {
+    throw new LpmError('EncryptionNotSetUp', `This agent has no age ${what} ${USE[what]}.`, { hint });
+  }
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new LpmError(
       'EncryptionNotSetUp',

@@ -7,7 +7,6 @@ import { LpmError } from '../../common/errors.js';
 import type { ArchiveDescription, ArchiveSource, ContainerArtifact } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
 import type { ArchiveStore } from '../transfer-port/store.js';
-import { decrypt, readKeys } from './age.js';
 import { describeArchive, describeFolder } from './describing/describe.js';
 import { gapsOf } from './gaps.js';
 import { answeredResult, keepArchive, recordResult } from './keep.js';
@@ -15,6 +14,7 @@ import { MANIFEST_FILE, MAX_MANIFEST_BYTES, parseManifest, type ArchiveManifest 
 import { archiveFolder, contentsOf, freeBytesFor, openPlainFile, temporaryFile } from './node-files.js';
 import { openArchive, verified } from './open.js';
 import { decode, type Decrypt } from './reading/decode.js';
+import { decryptWith } from './reading/decrypt.js';
 import { tarEntries } from './reading/tar-entries.js';
 import { roomIn, unpackArchive } from './reading/unpack.js';
 import { isKept, readRecord } from './record.js';
@@ -32,7 +32,7 @@ export function archiveStore(context: Context): ArchiveStore {
 
     async manifest({ uri }) {
       const { bytes } = await openArchive(context, uri);
-      const found = await manifestOf(bytes, await decryptFor(context));
+      const found = await manifestOf(bytes, decryptWith(context.archives));
       if (!found) return undefined;
       const { files: _, ...told } = found;
       return JSON.stringify(told);
@@ -117,10 +117,10 @@ async function inspect(
   uid: string,
   { containerName: container, sha256, bytes }: ArchiveSource,
 ): Promise<Inspected> {
-  const opener = await decryptFor(context);
+  const decrypt = decryptWith(context.archives);
   const open = async () => contentsOf((await openPlainFile(file)).file);
-  if (!(await manifestOf(await open(), opener))) {
-    return { description: await describeArchive(await open(), opener) };
+  if (!(await manifestOf(await open(), decrypt))) {
+    return { description: await describeArchive(await open(), decrypt) };
   }
   const root = join(context.state.root, 'transfers');
   const folder = join(root, `${uid}-${container}`);
@@ -128,7 +128,7 @@ async function inspect(
   await rm(folder, { recursive: true, force: true });
   try {
     const expected = { uri: `of container ${container}`, sha256, bytes: Number(bytes), container };
-    const { manifest } = await unpackArchive(await open(), folder, expected, await roomIn(root), opener);
+    const { manifest } = await unpackArchive(await open(), folder, expected, await roomIn(root), decrypt);
     return { manifest, description: await describeFolder(folder) };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -168,20 +168,13 @@ function imageIn(manifest: ArchiveManifest | undefined, container: string): stri
 /** lpm.json, the first entry of an archive of ours; undefined when it is not one. */
 async function manifestOf(
   bytes: AsyncIterable<Uint8Array>,
-  opener: Decrypt | undefined,
+  decrypt: Decrypt,
 ): Promise<ArchiveManifest | undefined> {
-  for await (const { name, type, size, contents } of tarEntries(decode(bytes, opener))) {
+  for await (const { name, type, size, contents } of tarEntries(decode(bytes, decrypt))) {
     if (name !== MANIFEST_FILE || type !== 'file' || size > MAX_MANIFEST_BYTES) return undefined;
     const chunks: Buffer[] = [];
     for await (const chunk of contents()) chunks.push(chunk);
     return parseManifest(Buffer.concat(chunks));
   }
   return undefined;
-}
-
-/** Undefined where the agent has no keys: then what is encrypted is refused with that reason. */
-async function decryptFor({ archives }: Context): Promise<Decrypt | undefined> {
-  if (!archives.identitiesFile) return undefined;
-  const identities = await readKeys(archives.identitiesFile, 'identities');
-  return (source) => decrypt(source, identities);
 }

@@ -19,7 +19,11 @@ import { ArchiveDescription } from '../../../proto/gen/lpm/v1/agent.js';
 import { criuImage } from '../../../test/support/criu-images.js';
 import { archiveParts, chunksOf, type Contents } from '../../../test/support/raw-archive.js';
 import { paxHeader, rawTar } from '../../../test/support/raw-tar.js';
+import { decryptWith } from '../reading/decrypt.js';
 import { describeArchive, describeFolder } from './describe.js';
+
+/** None of these archives is encrypted. */
+const decrypt = decryptWith({ identitiesFile: undefined });
 
 const of = <T>(
   type: { fromPartial(value: never): T; encode(value: T): { finish(): Uint8Array } },
@@ -146,7 +150,7 @@ const expected = {
 
 test('an archive tells its processes, files, memory, mounts and where it is from', async () => {
   const archive = rawTar(...archiveParts(images));
-  assert.deepEqual(await describeArchive(chunksOf(archive, 700)), expected);
+  assert.deepEqual(await describeArchive(chunksOf(archive, 700), decrypt), expected);
 });
 
 test('so does a folder of artifacts', async () => {
@@ -174,7 +178,7 @@ test("so does an archive of the kubelet's runtimes, which has folders, times and
     { name: 'status.dump', data: '{}' },
     { name: 'link', type: '2', linkName: '/etc/passwd' },
   );
-  assert.deepEqual(await describeArchive(chunksOf(archive, 70_000)), expected);
+  assert.deepEqual(await describeArchive(chunksOf(archive, 70_000), decrypt), expected);
 });
 
 test('a checkpoint of very much is described in part, and says so', async () => {
@@ -193,6 +197,7 @@ test('a checkpoint of very much is described in part, and says so', async () => 
       ),
       70_000,
     ),
+    decrypt,
   );
   assert.ok(described.truncated);
   assert.equal(described.processes.length, 400);
@@ -217,7 +222,7 @@ test('whatever stands in the images, they are described or left out', async () =
       ),
       async (name, change) => {
         const changed = { ...images, [name]: change(images[name]!) };
-        const described = await describeArchive(chunksOf(rawTar(...archiveParts(changed)), 70_000));
+        const described = await describeArchive(chunksOf(rawTar(...archiveParts(changed)), 70_000), decrypt);
         assert.ok(ArchiveDescription.encode(described).finish().length < 1_000_000);
         assert.doesNotMatch(
           JSON.stringify(ArchiveDescription.toJSON(described)),

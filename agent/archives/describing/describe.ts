@@ -12,11 +12,11 @@ const MAX_MOUNTS = 300;
 /**
  * What an archive says of itself, for people. It is read to its end; nothing is written, and nothing in it is believed.
  *
- * @throws ArtifactInvalid for what is no archive
+ * @throws ArtifactInvalid for what is no archive, EncryptionNotSetUp
  */
 export async function describeArchive(
   bytes: AsyncIterable<Uint8Array>,
-  decrypt?: Decrypt,
+  decrypt: Decrypt,
 ): Promise<ArchiveDescription> {
   return describe(await gatherFromArchive(bytes, decrypt));
 }

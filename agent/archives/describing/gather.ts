@@ -47,11 +47,11 @@ class Gathering implements Gathered {
 /**
  * Reads an archive of anybody's (ours, the kubelet's runtimes') to its end.
  *
- * @throws ArtifactInvalid for what is no archive
+ * @throws ArtifactInvalid for what is no archive, EncryptionNotSetUp
  */
 export async function gatherFromArchive(
   bytes: AsyncIterable<Uint8Array>,
-  decrypt?: Decrypt,
+  decrypt: Decrypt,
 ): Promise<Gathered> {
   const gathering = new Gathering();
   for await (const entry of tarEntries(decode(bytes, decrypt))) {

@@ -15,33 +15,26 @@ export type Decrypt = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8
  */
 export async function* decode(
   source: AsyncIterable<Uint8Array>,
-  decrypt: Decrypt | undefined,
+  decrypt: Decrypt,
 ): AsyncGenerator<Uint8Array> {
-  const outer = await look(source, AGE_MAGIC.length);
-  if (!outer.start.equals(AGE_MAGIC)) return yield* decompress(outer.all);
-  if (!decrypt) {
-    throw new LpmError('EncryptionNotSetUp', 'It is encrypted, and there is no key for it here.', {
-      hint: 'Give the agents a file of age identities with --archive-identities.',
-    });
+  const reader = new ByteReader(source);
+  try {
+    const start = await reader.take(AGE_MAGIC.length);
+    const all = reader.rest(start);
+    yield* decompress(start.equals(AGE_MAGIC) ? decrypt(all) : all);
+  } finally {
+    // A decrypter that has refused has not begun to read, and one that is left in the middle lets go of nothing.
+    await reader.close();
   }
-  const inner = await look(decrypt(outer.all), ZSTD_MAGIC.length);
-  yield* decompress(inner.all);
 }
 
 async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { start, all } = await look(source, ZSTD_MAGIC.length);
+  const reader = new ByteReader(source);
+  const start = await reader.take(ZSTD_MAGIC.length);
+  const all = reader.rest(start);
   if (start.equals(ZSTD_MAGIC)) yield* unzstd(all);
   else if (start.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) yield* gunzip(all);
   else yield* all;
-}
-
-async function look(
-  source: AsyncIterable<Uint8Array>,
-  length: number,
-): Promise<{ start: Buffer; all: AsyncGenerator<Uint8Array> }> {
-  const reader = new ByteReader(source);
-  const start = await reader.take(length);
-  return { start, all: reader.rest(start) };
 }
 
 export async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

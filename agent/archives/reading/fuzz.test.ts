@@ -29,10 +29,12 @@ import { checkTar } from '../../tar-check.js';
 import { scanTar } from '../../tar-scan.js';
 import { extractTar } from '../../tar.js';
 import { describeArchive } from '../describing/describe.js';
+import { decryptWith } from './decrypt.js';
 import { unpackArchive } from './unpack.js';
 
 const RUNS = Number(process.env.LPM_FUZZ ?? 1000);
 const MEBIBYTE = 1024 * 1024;
+const decrypt = decryptWith({ identitiesFile: undefined });
 
 /** A world of files around the folder that is unpacked to; nothing of it may ever change. */
 const world = mkdtempSync(join(tmpdir(), 'lpm-fuzz-'));
@@ -331,6 +333,7 @@ test(`${RUNS} tampered archives: nothing is written beside the folder, and what 
               container: 'counter',
             },
             { bytes: 64 * MEBIBYTE },
+            decrypt,
           );
           accepted++;
           assert.ok(same, 'only what was announced is accepted');
@@ -356,7 +359,7 @@ test(`${RUNS} tampered archives: nothing is written beside the folder, and what 
         const kind = failure.message.replace(/"[^]*"|\d+|[0-9a-f]{64}/g, '*').slice(0, 60);
         reasons.set(kind, (reasons.get(kind) ?? 0) + 1);
         // Who only describes it meets the same.
-        await describeArchive(chunksOf(bytes, 4096)).catch((error: unknown) =>
+        await describeArchive(chunksOf(bytes, 4096), decrypt).catch((error: unknown) =>
           assert.ok(error instanceof LpmError),
         );
       },

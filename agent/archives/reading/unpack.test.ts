@@ -12,7 +12,7 @@ import { ArchiveCompression } from '../../../proto/gen/lpm/v1/agent.js';
 import { paxHeader, rawMember, rawTar, type RawMember } from '../../../test/support/raw-tar.js';
 import { archiveParts, chunksOf, manifestOf } from '../../../test/support/raw-archive.js';
 import { prepareSeal } from '../seal.js';
-import type { Decrypt } from './decode.js';
+import { decode } from './decode.js';
 import { decryptWith } from './decrypt.js';
 import { unpackArchive, type UnpackedArchive } from './unpack.js';
 
@@ -32,7 +32,7 @@ const folderOf = (): string => join(mkdtempSync(join(scratch, 'to-')), 'unpacked
 const unpack = (
   bytes: Buffer,
   {
-    decrypt = undefined as Decrypt | undefined,
+    decrypt = decryptWith({ identitiesFile: undefined }),
     folder = folderOf(),
     limit = 2 ** 40,
     announced = bytes,
@@ -52,7 +52,12 @@ const unpack = (
     decrypt,
   );
 
-const refused = async (work: Promise<unknown>, says: RegExp, reason = 'ArtifactInvalid'): Promise<void> => {
+const refused = async (
+  work: Promise<unknown>,
+  says: RegExp,
+  reason = 'ArtifactInvalid',
+  hint = /(?:)/,
+): Promise<void> => {
   const error = await work.then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -60,6 +65,7 @@ const refused = async (work: Promise<unknown>, says: RegExp, reason = 'ArtifactI
   assert.ok(error instanceof LpmError, String(error));
   assert.equal(error.reason, reason, error.message);
   assert.match(error.message, says);
+  assert.match(error.hint, hint);
 };
 
 const plain = rawTar(...archiveParts(contents));
@@ -137,11 +143,38 @@ for (const [name, bytes] of wrappings) {
 
 test('an encrypted archive without its key is refused with what to do', async () => {
   const bytes = await encrypt(plain);
-  await refused(unpack(bytes), /there is no key for it here/, 'EncryptionNotSetUp');
-  const none = decryptWith({ identitiesFile: undefined });
-  await refused(unpack(bytes, { decrypt: none }), /has no identities/, 'EncryptionNotSetUp');
+  await refused(
+    unpack(bytes),
+    /^The archive shared:\/\/a.tar is refused: This agent has no age identities to read encrypted archives with\.$/,
+    'EncryptionNotSetUp',
+    /--archive-identities/,
+  );
   const other = decryptWith({ identitiesFile: keys.otherFile });
   await refused(unpack(bytes, { decrypt: other }), /encrypted for somebody else/, 'EncryptionNotSetUp');
+});
+
+test('however the reading of an archive ends, what it was read from is closed', async () => {
+  const none = decryptWith({ identitiesFile: undefined });
+  for (const [name, bytes] of wrappings) {
+    for (const [key, opener] of [
+      ['with its key', decrypt],
+      ['without', none],
+    ] as const) {
+      let closed = false;
+      const source = async function* (): AsyncGenerator<Uint8Array> {
+        try {
+          yield* chunksOf(await bytes(), 10_000);
+        } finally {
+          closed = true;
+        }
+      };
+      const read = decode(source(), opener);
+      const begun = await read.next().catch((error: unknown) => error);
+      assert.equal(begun instanceof LpmError, opener === none && name.startsWith('encrypted'));
+      await read.return(undefined);
+      assert.ok(closed, `${name}, ${key}`);
+    }
+  }
 });
 
 test('an age header without end is not read into memory', async () => {

@@ -57,14 +57,14 @@ export async function roomIn(folder: string): Promise<UnpackLimits> {
  * this has returned: only then the archive's own size and SHA-256 are known to be right.
  *
  * @param folder is made, and must not be there
- * @throws ArtifactInvalid saying what is wrong where, NoSpace
+ * @throws ArtifactInvalid saying what is wrong where, NoSpace, EncryptionNotSetUp
  */
 export async function unpackArchive(
   source: AsyncIterable<Uint8Array>,
   folder: string,
   expected: ExpectedArchive,
   limits: UnpackLimits,
-  decrypt?: Decrypt,
+  decrypt: Decrypt,
 ): Promise<UnpackedArchive> {
   const raw = new HashedSource(source, expected.bytes);
   let failure: unknown;
