@@ -242,4 +242,51 @@ describe('kubectl checkpoint', { skip: await missing('kubectl') }, () => {
       /^error: The checkpoint bad failed, so there is nothing to restore: CRIU could not dump/,
     );
   });
+
+  test('every running pod of a selector or a workload is saved, and one that fails ends none of the others', async () => {
+    for (const [name, phase] of [
+      ['web-1', 'Running'],
+      ['web-2', 'Running'],
+      ['broken-web', 'Running'],
+      ['web-over', 'Succeeded'],
+    ] as const) {
+      await addPod(world.client, name, { phase });
+      await world.client.pods.patch(name, 'default', { metadata: { labels: { app: 'web' } } });
+    }
+    const template = {
+      metadata: { labels: { app: 'web' } },
+      spec: { containers: [{ name: 'app', image: 'busybox:1.35' }] },
+    };
+    await world.client.json('POST', '/apis/apps/v1/namespaces/default/deployments', {
+      body: {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'web' },
+        spec: { replicas: 0, selector: { matchLabels: { app: 'web' } }, template },
+      },
+    });
+    for (const args of [['deployment/web'], ['deploy', 'web'], ['-l', 'app=web']]) {
+      const { code, stdout, stderr } = await call(...args);
+      assert.equal(code, 1, args.join(' '));
+      assert.match(stdout, /^NAME +POD +NODE +SIZE +FROZEN +RESULT\n/);
+      for (const pod of ['web-1', 'web-2']) {
+        assert.match(
+          stdout,
+          new RegExp(`^${pod}-\\w{5} +${pod} +k8s-worker +1\\.2 MiB +312 ms +Succeeded$`, 'm'),
+        );
+      }
+      assert.match(stdout, /^broken-web-\w{5} +broken-web .* Failed$/m);
+      assert.doesNotMatch(stdout, /web-over/);
+      assert.match(stderr, /note: the pod web-over is Succeeded and is left out\n/);
+      assert.match(stderr, /error: pod broken-web: CRIU could not dump process 17 \(simulated\)\.\n/);
+      assert.match(stderr, /2 of 3 pods were checkpointed\.\n$/);
+    }
+    const unknown = await call('deployment/wbe');
+    assert.equal(unknown.code, 1);
+    assert.match(
+      unknown.stderr,
+      /There is no deployment "wbe" in namespace "default"\.\nDid you mean "web"\?/,
+    );
+    assert.match((await call('-l', 'app=none')).stderr, /No pod in namespace "default" matches "app=none"\./);
+  });
 });
