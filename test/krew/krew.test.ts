@@ -74,7 +74,7 @@ describe('the release for krew', () => {
       ) as { version: string };
       assert.equal(await kubectl('migrate', 'version'), `Client Version: ${version}\n`);
       assert.match(await kubectl('migrate', '--help'), /^Move a running pod to another node/);
-      assert.match(await kubectl('checkpoint', '--help'), /^Save the state of a running pod/);
+      assert.match(await kubectl('checkpoint', '--help'), /^Save the state of running pods/);
     }
   });
 
