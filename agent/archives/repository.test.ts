@@ -157,6 +157,13 @@ test('a worker that dies is told at once, and the next one does the work', async
   assert.ok(performance.now() - begin < 10_000, 'nobody waited for it');
 });
 
+test('a repository that was not there is found as soon as it is', async () => {
+  const late = open({ path: join(dir, 'late') });
+  assert.ok(!(await late.state()).shared);
+  mkdirSync(join(dir, 'late'));
+  assert.equal((await late.state()).problem, '');
+});
+
 test('a folder that is gone, or not shared, is told in a sentence', async () => {
   const gone = open({ path: join(dir, 'nowhere') });
   assert.match((await gone.state()).problem, /nowhere .*is not there/);

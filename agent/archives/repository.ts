@@ -58,7 +58,12 @@ export class Repository {
     if (problem) return { shared: false, problem, freeBytes: 0n };
     try {
       if (!this.space || performance.now() - this.space.at > SPACE_MS) {
-        this.space = { at: performance.now(), answer: this.ask('space', {}) };
+        const asked = { at: performance.now(), answer: this.ask('space', {}) };
+        this.space = asked;
+        // Whoever has just repaired the mount is not told for seconds that it is broken.
+        asked.answer.catch(() => {
+          if (this.space === asked) this.space = undefined;
+        });
       }
       const { freeBytes } = await this.space.answer;
       return { shared: true, problem: '', freeBytes: BigInt(freeBytes) };
