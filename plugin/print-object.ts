@@ -27,8 +27,9 @@ export async function printList(
 
 async function serialize(value: unknown, format: 'json' | 'yaml'): Promise<string> {
   if (format === 'json') return JSON.stringify(value, null, 4);
-  const { stringify } = await import('yaml');
-  return stringify(value, { lineWidth: 0 }).trimEnd();
+  // Not yaml itself: split off, a CommonJS package has no named exports.
+  const { toYaml } = await import('./text/yaml.js');
+  return toYaml(value);
 }
 
 function shown(object: KubeObject): KubeObject {

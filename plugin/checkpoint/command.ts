@@ -2,7 +2,7 @@ import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
 import type { ObjectFormat } from '../print-object.js';
-import { readSubjects } from './subject.js';
+import { readSubjects } from '../pods/subject.js';
 import type { CheckpointSpec } from './wish.js';
 
 interface Args extends KubeFlags {

@@ -16,8 +16,8 @@ import { judgeContainer } from './container.js';
 import { followOne } from './follow-one.js';
 import { followSeveral } from './follow-several.js';
 import { resourceName, resourceOf, type Checkpoint } from './kinds.js';
-import { podsOf } from './pods.js';
-import type { Subject } from './subject.js';
+import { podsOf } from '../pods/pods.js';
+import type { Subject } from '../pods/subject.js';
 import { checkpointOf, type CheckpointWish } from './wish.js';
 
 export interface CheckpointRun extends CheckpointWish {

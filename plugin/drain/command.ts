@@ -1,5 +1,6 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
+import { MOST_PARALLEL } from '../migrate/command.js';
 import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
 
 interface Args extends KubeFlags {
@@ -12,8 +13,6 @@ interface Args extends KubeFlags {
   output?: 'json';
   plain: boolean;
 }
-
-const MOST_PARALLEL = 32;
 
 /** `kubectl migrate drain NODE` */
 export const drainCommand: Command<Args> = {

@@ -1,7 +1,7 @@
 import { ApiError } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { Pod } from '../../common/kube/types.js';
-import type { Result } from './plan.js';
+import type { Result } from '../several/result.js';
 
 /** As kubectl drain waits between two tries. */
 const RETRY_MS = 5_000;

@@ -44,17 +44,3 @@ export function planFor(pod: Pod, migrations: readonly PodMigration[]): Plan {
   }
   return { do: 'migrate' };
 }
-
-/** How it ended for one pod. */
-export interface Result {
-  namespace: string;
-  pod: string;
-  outcome: 'Moved' | 'Evicted' | 'Left' | 'Failed' | 'Unfinished' | 'Movable';
-  /** The node on which it runs now. */
-  node?: string;
-  downtimeMs?: number;
-  /** A sentence. */
-  why: string;
-  /** It keeps the node from being empty. */
-  blocks: boolean;
-}

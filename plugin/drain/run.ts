@@ -1,25 +1,22 @@
 /** `kubectl migrate drain`: cordon, move what can be moved, say what cannot, evict the rest if that is wished. */
-import type { PodMigration } from '../../common/api/schema.js';
 import { messageOf } from '../../common/errors.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { Node, Pod } from '../../common/kube/types.js';
-import { awaitOutcome } from '../await-outcome.js';
 import { requireInstalled } from '../checks/installed.js';
 import { CliError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
-import { createMigration } from '../migrate/create.js';
-import type { Display } from '../progress/display.js';
 import { manyDisplay, type Ending, type ManyDisplay } from '../progress/many.js';
-import { migrationView } from '../progress/migration.js';
 import { sentence } from '../progress/summary.js';
+import { inParallel } from '../several/in-parallel.js';
+import { left, move, unfinished } from '../several/move.js';
+import { counted, resultTable } from '../several/report.js';
+import type { Result } from '../several/result.js';
 import type { Terminal } from '../terminal.js';
 import { either, near } from '../text/suggest.js';
 import { evict } from './evict.js';
-import { planFor, type Plan, type Result } from './plan.js';
-import { resultTable, summaryLine } from './report.js';
+import { planFor, type Plan } from './plan.js';
 
 export interface DrainWish {
   node: string;
@@ -34,9 +31,6 @@ export interface DrainWish {
   output?: 'json';
   plain: boolean;
 }
-
-/** After the time in which a migration must be done the controller rolls it back; so much longer we wait to see it. */
-const ROLLBACK_MS = 10_000;
 
 export async function drain(invocation: Invocation, flags: KubeFlags, wish: DrainWish): Promise<ExitCode> {
   const terminal = invocation.terminal(wish);
@@ -133,7 +127,10 @@ async function settle(
   else {
     display.say(key, plan.do === 'follow' ? `already under way (${plan.migration})` : 'beginning');
     try {
-      result = await move(client, pod, plan, wish, invocation, display);
+      const follow = plan.do === 'follow' ? { follow: plan.migration } : {};
+      const { to, timeoutMs } = wish;
+      const moving = { timeoutMs, ...(to === undefined ? {} : { to }), ...follow };
+      result = await move(client, pod, moving, invocation, display);
     } catch (error) {
       result = { ...left(pod, sentence(messageOf(error)), true), outcome: 'Failed' };
     }
@@ -147,82 +144,6 @@ async function settle(
   const how = { Moved: 'done', Evicted: 'done', Failed: 'failed' } as Record<string, Ending>;
   display.end(key, how[result.outcome] ?? 'left', result.why || `on ${result.node ?? '?'}`);
   return result;
-}
-
-async function move(
-  client: KubeClient,
-  pod: Pod,
-  plan: Plan & { do: 'migrate' | 'follow' },
-  wish: DrainWish,
-  invocation: Invocation,
-  display: ManyDisplay,
-): Promise<Result> {
-  const { name, namespace = 'default' } = pod.metadata;
-  const migration =
-    plan.do === 'follow'
-      ? plan.migration
-      : (
-          await createMigration(client, namespace, {
-            pod: name,
-            ...(wish.to === undefined ? {} : { to: wish.to }),
-            timeoutMs: wish.timeoutMs,
-          })
-        ).metadata.name;
-  const outcome = await awaitOutcome<PodMigration>({
-    resource: client.podMigrations,
-    name: migration,
-    namespace,
-    display: rowOf(`${namespace}/${name}`, display),
-    timeoutMs: wish.timeoutMs + ROLLBACK_MS,
-    detach: invocation.detach.signal,
-    idle: IDLE,
-  });
-  const status = outcome.object?.status ?? {};
-  const look = invocation.again(`${invocation.program} status ${migration} -n ${namespace}`);
-  switch (outcome.how) {
-    case 'succeeded':
-      return {
-        namespace,
-        pod: name,
-        outcome: 'Moved',
-        why: '',
-        blocks: false,
-        ...(status.targetNode === undefined ? {} : { node: status.targetNode }),
-        ...(status.downtimeMilliseconds === undefined ? {} : { downtimeMs: status.downtimeMilliseconds }),
-      };
-    case 'failed': {
-      const why = sentence(status.message?.split('\n')[0] ?? 'The controller gives no reason.');
-      // Refused before anything was frozen: it never was a candidate.
-      const refused = status.frozenAt === undefined;
-      return { ...left(pod, why, true), outcome: refused ? 'Left' : 'Failed' };
-    }
-    case 'deleted':
-      return { ...left(pod, `Its migration ${migration} was deleted.`, true), outcome: 'Failed' };
-    case 'timedOut':
-    case 'detached':
-      return unfinished(pod, `Still ${status.phase ?? 'not taken up'}; look with: ${look}`);
-  }
-}
-
-/** A migration's progress as one line among several. */
-function rowOf(key: string, display: ManyDisplay): Display<PodMigration> {
-  return {
-    update(migration) {
-      const { rows, stuck } = migrationView(migration, Date.now());
-      const active = rows.find(({ state }) => state === 'active');
-      if (active) display.say(key, stuck[0] ?? active.label.toLowerCase());
-    },
-    note: (text) => display.note(text),
-    end: () => Promise.resolve(),
-  };
-}
-
-function left({ metadata }: Pod, why: string, blocks: boolean): Result {
-  return { namespace: metadata.namespace ?? 'default', pod: metadata.name, outcome: 'Left', why, blocks };
-}
-
-function unfinished(pod: Pod, why: string): Result {
-  return { ...left(pod, why, true), outcome: 'Unfinished' };
 }
 
 /** What a dry run says. */
@@ -240,18 +161,11 @@ function report(terminal: Terminal, wish: DrainWish, results: Result[], total: n
   else terminal.out(resultTable(results, process.stdout.columns).join('\n'));
   if (wish.dryRun) return EXIT.done;
   const blocking = results.filter(({ blocks }) => blocks);
-  if (total > 0) terminal.err(summaryLine(wish.node, results));
+  const still = blocking.length;
+  const rest =
+    still === 0
+      ? 'Nothing but what belongs to the node is left on it.'
+      : `${still === 1 ? 'One pod still runs' : `${still} pods still run`} on it.`;
+  if (total > 0) terminal.err(`${wish.node}: ${counted(results)}. ${rest}`);
   return blocking.length === 0 ? EXIT.done : EXIT.failed;
-}
-
-async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < items.length) await work(items[next++]!);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
 }

@@ -1,13 +1,17 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
-import { isExplicitPod, readPod } from '../pod-argument.js';
+import { isExplicitPod } from '../pod-argument.js';
+import { readSubjects } from '../pods/subject.js';
 import type { ObjectFormat } from '../print-object.js';
 import { either, near } from '../text/suggest.js';
 
 interface Args extends KubeFlags {
   to?: string;
   name?: string;
+  selector?: string;
+  all: boolean;
+  parallel: number;
   tcp: 'close' | 'refuse';
   timeout: string;
   wait: boolean;
@@ -16,6 +20,8 @@ interface Args extends KubeFlags {
 }
 
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** More at the same time make each pause longer. */
+export const MOST_PARALLEL = 32;
 /** Bounds of spec.timeoutSeconds. */
 const TIMEOUT_MS = { least: 10_000, most: 86_400_000 };
 const SUBCOMMANDS = [
@@ -33,10 +39,11 @@ export const migrateCommand: Command<Args> = {
       ['Let the scheduler choose the node, and name the pod that arrives', 'counter --name counter-moved'],
       ['Refuse to move it while it has open TCP connections', 'pod/web -n shop --to node-2 --tcp=refuse'],
       ['Ask for it without waiting; look at it later', 'counter --to k8s-master --no-wait'],
+      ['Move several pods, four at a time', '-l app=shop --to node-2 --parallel 4'],
       ['Look at the newest migration of a pod', 'status counter'],
       ['Cancel the migration of a pod that is going on', 'cancel pod/counter'],
     ],
-    usage: '(POD | pod/POD) [--to NODE] [flags]',
+    usage: '(POD | TYPE/NAME... | -l SELECTOR | --all) [--to NODE] [flags]',
   },
   flags: {
     to: { type: 'string', requiresArg: true, value: 'NODE', description: 'Node to move the pod to' },
@@ -45,6 +52,21 @@ export const migrateCommand: Command<Args> = {
       requiresArg: true,
       value: 'NAME',
       description: 'Name of the pod that arrives (default: POD-restored)',
+    },
+    selector: {
+      alias: 'l',
+      type: 'string',
+      requiresArg: true,
+      value: 'SELECTOR',
+      description: 'Every running pod with these labels',
+    },
+    all: { type: 'boolean', default: false, description: 'Every running pod of the namespace' },
+    parallel: {
+      type: 'number',
+      default: 2,
+      requiresArg: true,
+      value: 'N',
+      description: 'Of several pods, how many are moved at the same time',
     },
     tcp: {
       choices: ['close', 'refuse'],
@@ -71,16 +93,17 @@ export const migrateCommand: Command<Args> = {
   cluster: true,
   async run(invocation, args, words) {
     requireNoCommand(invocation.program, words);
-    const pod = readPod(words);
+    const subjects = readSubjects(words, args.selector, SUBCOMMANDS, args.all);
+    if (!Number.isInteger(args.parallel) || args.parallel < 1 || args.parallel > MOST_PARALLEL) {
+      throw new UsageError(`--parallel takes a number from 1 to ${MOST_PARALLEL}.`);
+    }
     const timeoutMs = durationFlag('timeout', args.timeout);
     if (timeoutMs < TIMEOUT_MS.least || timeoutMs > TIMEOUT_MS.most) {
       throw new UsageError(`--timeout must be between 10s and 24h, not ${args.timeout}.`);
     }
     requireName('to', 'node', args.to);
     requireName('name', 'pod', args.name);
-    const { migrate } = await import('./run.js');
     const wish = {
-      pod,
       ...(args.to === undefined ? {} : { to: args.to }),
       ...(args.name === undefined ? {} : { name: args.name }),
       tcp: args.tcp === 'refuse' ? ('Refuse' as const) : ('Close' as const),
@@ -89,7 +112,13 @@ export const migrateCommand: Command<Args> = {
       ...(args.output === undefined ? {} : { output: args.output }),
       plain: args.plain,
     };
-    return migrate(invocation, args, wish, SUBCOMMANDS);
+    const [only, ...others] = subjects;
+    if (only?.of === 'pod' && others.length === 0) {
+      const { migrate } = await import('./run.js');
+      return migrate(invocation, args, { ...wish, pod: only.name }, only.explicit ? [] : SUBCOMMANDS);
+    }
+    const { migrateSeveral } = await import('../several/run.js');
+    return migrateSeveral(invocation, args, { ...wish, subjects, parallel: args.parallel });
   },
 };
 

@@ -203,4 +203,34 @@ describe('kubectl migrate drain', { skip: await missing('kubectl') }, () => {
     assert.equal(outcome('ds-x1')?.outcome, 'Left');
     assert.deepEqual((await podsOn('k8s-worker')).sort(), ['ds-x1', 'fixed-6', 'over']);
   });
+
+  test('several pods are moved by name, by label and all at once', async () => {
+    const migrate = (...args: string[]) => kubectl(['migrate', ...args], surroundings());
+    for (const name of ['some-1', 'some-2', 'some-3']) {
+      await addPod(world.client, name, { node: 'k8s-master' });
+      await world.client.pods.patch(name, 'default', { metadata: { labels: { app: 'some' } } });
+    }
+    const wrong = await migrate('pod/some-1', 'pod/smoe-2', '--to', 'k8s-worker');
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /There is no pod "smoe-2".*\nDid you mean "some-2"/);
+    assert.ok(!begun.includes('some-1'), 'a slip in one name moves none of the others');
+
+    const two = await migrate('pod', 'some-1', 'some-2', '--to', 'k8s-worker');
+    assert.equal(two.code, 0, two.stderr);
+    assert.match(
+      two.stdout,
+      /^POD +NAMESPACE +OUTCOME +NODE +DOWNTIME\nsome-1 +default +Moved .*\nsome-2 +default +Moved /,
+    );
+    assert.match(two.stderr, /\n2 moved of 2 pods\.\n$/);
+
+    await world.client.pods.patch('fixed-6', 'default', { metadata: { labels: { app: 'some' } } });
+    const rest = await migrate('-l', 'app=some', '--parallel', '4', '-o', 'json');
+    assert.equal(rest.code, 1);
+    const { pods } = JSON.parse(rest.stdout) as { pods: { pod: string; outcome: string }[] };
+    assert.deepEqual(
+      pods.map(({ pod, outcome }) => `${pod} ${outcome}`),
+      ['fixed-6 Left', 'some-3 Moved'],
+    );
+    assert.match((await migrate('--all', 'some-3')).stderr, /Either names or --all: what is "some-3"\?/);
+  });
 });

@@ -83,6 +83,7 @@ describe('kubectl migrate', { skip: await missing('kubectl') }, () => {
     const json = await call('pod/counter', '--to=k8s-master', '-o', 'json');
     assert.equal((JSON.parse(json.stdout) as PodMigration).status?.phase, 'Succeeded');
     const yaml = await call('pod', 'counter', '--to=k8s-master', '-o', 'yaml');
+    assert.equal(yaml.code, 0, yaml.stderr);
     assert.match(yaml.stdout, /^apiVersion: lpm\.my\.domain\/v1\nkind: PodMigration\n/);
     assert.doesNotMatch(yaml.stdout, /managedFields/);
     const name = await call('counter', '--to=k8s-master', '-o', 'name');

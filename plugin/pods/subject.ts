@@ -18,13 +18,20 @@ export type Subject =
   | { of: 'workload'; type: WorkloadType; name: string }
   | { of: 'selector'; selector: string };
 
-/** `NAME`, `TYPE NAME…`, `TYPE/NAME…`, or nothing with -l. Throws UsageError. */
+/** `NAME`, `TYPE NAME…`, `TYPE/NAME…`, or nothing with -l or --all. Throws UsageError. */
 export function readSubjects(
   words: readonly string[],
   selector: string | undefined,
   subcommands: readonly string[],
+  all = false,
 ): Subject[] {
   const [first = '', ...rest] = words;
+  if (all) {
+    if (selector !== undefined) throw new UsageError('Either --all or a selector (-l).');
+    const named = words.length > 1 || (words.length === 1 && !PODS.includes(first.toLowerCase()));
+    if (named) throw new UsageError(`Either names or --all: what is "${words.at(-1)}"?`);
+    return [{ of: 'selector', selector: '' }];
+  }
   if (selector !== undefined) {
     const named = words.length > 1 || (words.length === 1 && !PODS.includes(first.toLowerCase()));
     if (named) throw new UsageError(`Either names or a selector (-l): what is "${words.at(-1)}"?`);

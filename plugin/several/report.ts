@@ -1,7 +1,7 @@
-/** What is said when a drain is over. Pure. */
+/** What is said when several pods were moved, or could not be. Pure. */
 import { amountOfTime } from '../text/duration.js';
 import { fitted, table } from '../text/table.js';
-import type { Result } from './plan.js';
+import type { Result } from './result.js';
 
 const HEAD = ['POD', 'NAMESPACE', 'OUTCOME', 'NODE', 'DOWNTIME', 'WHY'];
 
@@ -24,17 +24,12 @@ export function resultTable(results: readonly Result[], width: number | undefine
   return table([], lines);
 }
 
-/** `k8s-worker: 12 moved, 2 evicted, 3 left (of which 1 keeps the node from being empty).` */
-export function summaryLine(node: string, results: readonly Result[]): string {
+/** `12 moved, 2 evicted, 3 left` */
+export function counted(results: readonly Result[]): string {
   const count = (outcome: Result['outcome']) => results.filter((each) => each.outcome === outcome).length;
-  const parts = (['Moved', 'Evicted', 'Left', 'Failed', 'Unfinished'] as const)
+  return (['Moved', 'Evicted', 'Left', 'Failed', 'Unfinished'] as const)
     .map((outcome) => [count(outcome), outcome.toLowerCase()] as const)
     .filter(([number]) => number > 0)
-    .map(([number, word]) => `${number} ${word}`);
-  const blocking = results.filter(({ blocks }) => blocks).length;
-  const rest =
-    blocking === 0
-      ? 'Nothing but what belongs to the node is left on it.'
-      : `${blocking === 1 ? 'One pod' : `${blocking} pods`} still ${blocking === 1 ? 'runs' : 'run'} on it.`;
-  return `${node}: ${parts.join(', ')}. ${rest}`;
+    .map(([number, word]) => `${number} ${word}`)
+    .join(', ');
 }

@@ -30,7 +30,10 @@ export async function podsOf(
       subject.of === 'selector'
         ? subject.selector
         : await selectorOf(client, namespace, subject.type, subject.name);
-    const { items } = await client.pods.list({ namespace, labelSelector: selector });
+    const { items } = await client.pods.list({
+      namespace,
+      ...(selector === '' ? {} : { labelSelector: selector }),
+    });
     if (items.length === 0) throw nobody(subject, namespace);
     for (const pod of items) found.set(pod.metadata.name, pod);
   }
@@ -44,7 +47,9 @@ export async function podsOf(
 function nobody(subject: Exclude<Subject, { of: 'pod' }>, namespace: string): CliError {
   const whose =
     subject.of === 'selector'
-      ? `matches "${subject.selector}"`
+      ? subject.selector === ''
+        ? 'is there'
+        : `matches "${subject.selector}"`
       : `belongs to ${subject.type}/${subject.name}`;
   return new CliError(`No pod in namespace "${namespace}" ${whose}.`, [
     `List them with: kubectl get pods -n ${namespace} --show-labels`,
