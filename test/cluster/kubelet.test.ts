@@ -155,7 +155,10 @@ test('the kubelet stand-in', { skip, timeout: 300_000 }, async (t) => {
     const again = await podWhen('http', 'is restarted from its image', (pod) => restarts(pod) === 1);
     assert.equal(again.status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 137);
     const seen = async (name: string): Promise<string[]> => {
-      const list = (await events(name)).filter((line) => !/^(Pulled|Scheduled)/.test(line));
+      // On a busy machine the first probe may come before the container listens: that is not about freezing.
+      const list = (await events(name)).filter(
+        (line) => !/^(Pulled|Scheduled)|connection refused$/.test(line),
+      );
       return [...new Set(list)].sort();
     };
     await until('the events of the real kubelet', async () => {
