@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { buildImages, type ImageArchive } from '../../images/build.js';
+import { buildImages, type ImageArchive } from '../../manifests/images/build.js';
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { tlsDir } from './cluster-pki.js';
 import type { Cluster } from './cluster.js';

@@ -8,7 +8,7 @@ import { until } from '../support/until.js';
 import { skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
 
 /** LPM_TEST_CHECKPOINTS=50 makes as many as a person would in two months of nights. */
-const made = Number(process.env.LPM_TEST_CHECKPOINTS ?? 12);
+const made = Number(process.env.LPM_TEST_CHECKPOINTS ?? 8);
 const kept = 5;
 
 describe('retention', { skip: skippedUnlessLocal }, () => {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { buildImages, type ImageArchive } from '../../images/build.js';
+import { buildImages, type ImageArchive } from '../../manifests/images/build.js';
 import { repository } from '../cluster/paths.js';
 import { must } from '../cluster/run.js';
 

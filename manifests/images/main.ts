@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { messageOf } from '../common/errors.js';
+import { messageOf } from '../../common/errors.js';
 import { buildImages } from './build.js';
 
 const flags = await yargs(hideBin(process.argv))

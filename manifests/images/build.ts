@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { debianRoot, type Say } from '../test/cluster/debian-root.js';
-import { takeLock } from '../test/cluster/lock.js';
-import { cacheDir, repository } from '../test/cluster/paths.js';
+import { debianRoot, type Say } from '../../test/cluster/debian-root.js';
+import { takeLock } from '../../test/cluster/lock.js';
+import { cacheDir, repository } from '../../test/cluster/paths.js';
 import { openBuildah, type Buildah } from './buildah.js';
 import { packImage } from './archive.js';
 
@@ -70,7 +70,7 @@ export async function buildImages(options: ImageOptions = {}): Promise<ImageArch
       const name = basename(reference.split(':')[0] ?? '');
       const archive = join(out, `${name}.tar`);
       const record = join(out, `${name}.json`);
-      const key = keyOf([containerfile, 'images/collect.sh', ...files], debian);
+      const key = keyOf([containerfile, 'manifests/images/collect.sh', ...files], debian);
       const known = built(record);
       if (known?.key === key && existsSync(archive)) {
         archives.push({ reference, archive, digest: known.digest });

@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { installPackages, type Say } from '../test/cluster/debian-root.js';
-import { cacheDir } from '../test/cluster/paths.js';
-import { must, run } from '../test/cluster/run.js';
+import { installPackages, type Say } from '../../test/cluster/debian-root.js';
+import { cacheDir } from '../../test/cluster/paths.js';
+import { must, run } from '../../test/cluster/run.js';
 
 export interface Buildah {
   /** Runs a command of buildah's and answers its stdout. @throws with what it said. */
