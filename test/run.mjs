@@ -21,6 +21,15 @@ const files = folders
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 
+// What builds images and installs them into a cluster of its own takes three minutes: it runs when it is named, or with all.
+const ON_DEMAND = /^test\/(e2e\/installed|install\/images)\.test\.ts$/;
+const skipped =
+  wanted.length > 0 || process.env.LPM_TESTS === 'all' ? [] : files.filter((file) => ON_DEMAND.test(file));
+if (skipped.length > 0) {
+  console.log(`Not run: ${skipped.join(', ')} (npm test -- install, or LPM_TESTS=all npm test)`);
+  for (const file of skipped) files.splice(files.indexOf(file), 1);
+}
+
 const startsNodes = (file) =>
   /^test\/(agent|e2e|faults|soak|cluster\/node)\//.test(file) ||
   /^test\/install\/images\.test\.ts$/.test(file) ||
