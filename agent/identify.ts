@@ -14,13 +14,7 @@ export async function identify(context: Context, request: CheckedRequest): Promi
   const found = request.containers.map(({ name, containerId }) => {
     const container = running.find(({ cri }) => cri.id === containerId);
     if (container && container.name === name && container.cri.podSandboxId === sandbox.id) return container;
-    const now = running.find((each) => each.name === name);
-    throw now
-      ? new LpmError(
-          'SourceChanged',
-          `Container ${name} of pod ${pod.name} is ${now.cri.id.slice(0, 12)} now, not ${containerId.slice(0, 12)}: it was restarted.`,
-        )
-      : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
+    throw anotherContainer(running, { name, containerId }, pod.name);
   });
   // A checkpoint after which the pod runs on may be of one container only.
   const forgotten =
@@ -69,4 +63,19 @@ export async function checkUnchanged(
       { hint: 'Look at the events of the pod, and migrate again.' },
     );
   }
+}
+
+/** That the container that was named is not the one that runs: it was restarted, or has ended. */
+export function anotherContainer(
+  running: readonly RunningContainer[],
+  { name, containerId }: { name: string; containerId: string },
+  pod: string,
+): LpmError {
+  const now = running.find((each) => each.name === name);
+  return now
+    ? new LpmError(
+        'SourceChanged',
+        `Container ${name} of pod ${pod} is ${now.cri.id.slice(0, 12)} now, not ${containerId.slice(0, 12)}: it was restarted.`,
+      )
+    : new LpmError('PodNotRunning', `Container ${name} of pod ${pod} is not running.`);
 }

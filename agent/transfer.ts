@@ -16,12 +16,11 @@ import { isArtifactPath, type ArtifactFile } from './artifacts.js';
 import type { Context } from './context.js';
 import { usableCheckpoint } from './fence.js';
 import { isLabel } from './names.js';
+import { pacedWrites } from './paced-writes.js';
 import { fromServiceError } from './rpc-errors.js';
 
 /** One message's worth of file contents (PullArtifactsResponse.data). */
 const CHUNK_BYTES = 256 * 1024;
-/** As much of what was read may wait in the sender to be written to the connection. */
-const IN_FLIGHT_BYTES = 4 * 1024 * 1024;
 /** HTTP/2 window of the pulling side: as much may be on its way unread (grpc-js sets it for clients only). */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -38,24 +37,9 @@ export async function sendArtifacts(
   call: ServerWritableStream<PullArtifactsRequest, PullArtifactsResponse>,
 ): Promise<void> {
   const manifest = await usableCheckpoint(context, checkpointUid);
-  let gone = false;
-  let waiting = 0;
-  let wake = (): void => {};
-  call.once('cancelled', () => {
-    gone = true;
-    wake();
-  });
-  const send = async (part: NonNullable<PullArtifactsResponse['part']>): Promise<void> => {
-    const size = part.$case === 'data' ? part.value.length : 0;
-    waiting += size;
-    call.write({ part }, () => {
-      waiting -= size;
-      wake();
-    });
-    // Several chunks may wait to be written: with one at a time each would cost a round through the event loop.
-    while (waiting > IN_FLIGHT_BYTES && !gone) await new Promise<void>((resolve) => (wake = resolve));
-    if (gone) throw new LpmError('Canceled', 'The pulling agent went away.');
-  };
+  const write = pacedWrites(call, 'The pulling agent');
+  const send = (part: NonNullable<PullArtifactsResponse['part']>): Promise<void> =>
+    write({ part }, part.$case === 'data' ? part.value.length : 0);
   let bytes = 0;
   for (const { container, path, size } of manifest.files) {
     await send({ $case: 'start', value: { containerName: container, path, size: BigInt(size) } });

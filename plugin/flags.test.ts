@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { UsageError } from './cli-error.js';
 import { normalizeVerbosity } from './flags.js';
 import { nameFor } from './object-name.js';
-import { isExplicitPod, readPod } from './pod-argument.js';
+import { isExplicitPod } from './pod-argument.js';
+import { readSubjects } from './pods/subject.js';
 import { calledAs } from './programs.js';
 
 test('-v takes a level as kubectl does, and alone it never swallows the pod', () => {
@@ -15,14 +16,18 @@ test('-v takes a level as kubectl does, and alone it never swallows the pod', ()
 });
 
 test('a pod is named in any of kubectl’s ways, also one that is named like a command', () => {
-  assert.equal(readPod(['counter']), 'counter');
-  assert.equal(readPod(['pod/counter']), 'counter');
-  assert.equal(readPod(['pods', 'counter']), 'counter');
-  assert.equal(readPod(['pod/list']), 'list');
-  assert.equal(readPod(['pod/pod']), 'pod');
+  const read = (...words: string[]) => readSubjects(words, undefined, []);
+  const names = (...words: string[]) => read(...words).map((each) => each.of === 'pod' && each.name);
+  assert.deepEqual(names('counter'), ['counter']);
+  assert.deepEqual(names('pod/counter'), ['counter']);
+  assert.deepEqual(names('pods', 'counter'), ['counter']);
+  assert.deepEqual(names('pod/list'), ['list']);
+  assert.deepEqual(names('pod/pod'), ['pod']);
+  assert.deepEqual(names('pod', 'a', 'b'), ['a', 'b']);
+  assert.deepEqual(read('deploy/web'), [{ of: 'workload', type: 'deployment', name: 'web' }]);
   assert.ok(isExplicitPod('pod/list') && !isExplicitPod('list'));
-  for (const words of [[], [''], ['pod'], ['pod/'], ['deploy/web'], ['a', 'b'], ['pod', 'a', 'b']]) {
-    assert.throws(() => readPod(words), UsageError, words.join(' '));
+  for (const words of [[], [''], ['pod'], ['pod/'], ['a', 'b']]) {
+    assert.throws(() => read(...words), UsageError, words.join(' '));
   }
 });
 

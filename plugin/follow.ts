@@ -1,6 +1,7 @@
 import { ApiError, ApiUnreachable } from '../common/kube/api-error.js';
 import type { ResourceClient } from '../common/kube/client.js';
 import type { KubeObject } from '../common/kube/types.js';
+import { pause } from './pause.js';
 
 export type Sighting<T> =
   | { type: 'state'; object: T }
@@ -81,17 +82,4 @@ export async function* follow<T extends KubeObject>(
       retryMs = Math.min(RETRY_MS.most, retryMs * 2);
     }
   }
-}
-
-/** Unlike the back-off of the servers in common/kube, a wait here keeps the process alive: it is all that it does. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

@@ -29,15 +29,6 @@ export function readNamed(words: readonly string[], kinds: ReadonlySet<string>, 
   return { kind: '', name: first };
 }
 
-/** The name of a pod from the words of a command line. */
-export function readPod(words: readonly string[]): string {
-  const { name } = readNamed(words, POD_WORDS, 'pod');
-  if (words.length === 1 && POD_WORDS.has(words[0] ?? '')) {
-    throw new UsageError('Which pod? The name is missing.');
-  }
-  return name;
-}
-
 /** True when a word names a pod beyond doubt (`pod/list`), so that it cannot be meant as a subcommand. */
 export function isExplicitPod(word: string): boolean {
   return POD_WORDS.has(word.split('/')[0] ?? '') && word.includes('/');

@@ -2,11 +2,10 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import { LpmError } from '../../common/errors.js';
 import type { ReadArchiveRequest, ReadArchiveResponse } from '../../proto/gen/lpm/v1/agent.js';
 import type { Context } from '../context.js';
+import { pacedWrites } from '../paced-writes.js';
 import { openArchive, recordedArchive, verified } from './open.js';
 
 const CHUNK_BYTES = 256 * 1024;
-/** As much of what was read may wait to be written to the connection. */
-const IN_FLIGHT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Serves ReadArchive: an archive that this node has made. Of one that is in the repository its own copy is sent, to nodes that
@@ -29,13 +28,7 @@ export async function sendArchive(
       `${uri} on node ${context.nodeName} is another archive than the one asked for.`,
     );
   }
-  let gone = false;
-  let waiting = 0;
-  let wake = (): void => {};
-  call.once('cancelled', () => {
-    gone = true;
-    wake();
-  });
+  const write = pacedWrites(call, 'The reading agent');
   const { bytes } = await openArchive(context, uri);
   const expected = { sha256: recorded.info.sha256, size: Number(recorded.info.bytes) };
   let sent = 0;
@@ -43,14 +36,8 @@ export async function sendArchive(
     for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
       const length = Math.min(CHUNK_BYTES, piece.length - at);
       const data = Buffer.from(piece.buffer, piece.byteOffset + at, length);
-      waiting += data.length;
-      call.write({ data }, () => {
-        waiting -= data.length;
-        wake();
-      });
+      await write({ data }, data.length);
     }
-    while (waiting > IN_FLIGHT_BYTES && !gone) await new Promise<void>((resolve) => (wake = resolve));
-    if (gone) throw new LpmError('Canceled', 'The reading agent went away.');
     sent += piece.length;
   }
   context.metrics.add('lpm_agent_bytes_sent_total', '', sent);

@@ -22,6 +22,7 @@ import { checkHolds } from './holds.js';
 import { isUnsettled, nothingToShow, outcomeOf, type Question, type Subject } from './outcome.js';
 import { checkKubeletRequest, type CheckedKubeletRequest } from './request.js';
 import { Turns } from './turns.js';
+import { anotherContainer } from '../identify.js';
 
 /** The kubelet's and its runtime's least patience (CRI's default deadline), and what the way there and back may take on top. */
 const LEAST_MS = 120_000;
@@ -202,15 +203,7 @@ async function identify(
   await requireSandbox(context.cri, pod);
   const running = await runningContainers(context.host, context.cri, context.runtimeRoots, pod.uid);
   const mine = running.find(({ cri }) => cri.id === containerId);
-  if (!mine || mine.name !== name) {
-    const now = running.find((each) => each.name === name);
-    throw now
-      ? new LpmError(
-          'SourceChanged',
-          `Container ${name} of pod ${pod.name} is ${now.cri.id.slice(0, 12)} now, not ${containerId.slice(0, 12)}: it was restarted.`,
-        )
-      : new LpmError('PodNotRunning', `Container ${name} of pod ${pod.name} is not running.`);
-  }
+  if (!mine || mine.name !== name) throw anotherContainer(running, { name, containerId }, pod.name);
   if (hasOwnFreeze(mine.oci.freezer)) {
     throw new LpmError(
       'PodBusy',

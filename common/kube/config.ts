@@ -101,7 +101,10 @@ export function currentNamespace(config: KubeConfig): string {
  * and the file goes before `token`).
  */
 function withTokenFiles(users: User[], file: string): User[] {
-  const raw = parse(readFileSync(file, 'utf8')) as {
+  const text = readFileSync(file, 'utf8');
+  // Few have one: the file is not parsed a second time for nothing.
+  if (!text.includes('tokenFile')) return users;
+  const raw = parse(text) as {
     users?: { name?: string; user?: { tokenFile?: unknown } }[];
   } | null;
   return users.map((user) => {

@@ -5,7 +5,7 @@ import type { Failure } from '../agents/failure.js';
 import { refusal, type Answer, type NodeFacts, type Refusal } from '../migration/facts.js';
 import { similarNames } from '../migration/names.js';
 import { expectedBytes, nodeFindings, roomRefusal } from '../migration/node-checks.js';
-import { inspectionFindings } from '../migration/pod-checks.js';
+import { inspectionFindings, notRunning } from '../migration/pod-checks.js';
 import type { Way } from './turn.js';
 
 export interface CheckpointFacts {
@@ -47,35 +47,9 @@ export function checkpointRefusals(facts: CheckpointFacts): Refusal[] {
     ];
   }
   const wanted = names.filter((name) => containerName === undefined || name === containerName);
-  const stopped = notRunning(pod, wanted);
+  const stopped = notRunning(pod, { containers: wanted, done: 'checkpointed', instead: '' });
   if (stopped) return [stopped];
   return [...(containerName === undefined ? setRefusals(pod) : []), ...nodeRefusals(facts, pod, wanted)];
-}
-
-function notRunning(pod: Pod, wanted: readonly string[]): Refusal | undefined {
-  const { name, namespace, deletionTimestamp } = pod.metadata;
-  if (deletionTimestamp) return refusal('PodNotRunning', `Pod ${name} is being deleted.`);
-  const phase = pod.status?.phase ?? 'Unknown';
-  if (phase !== 'Running') {
-    return refusal(
-      'PodNotRunning',
-      `Pod ${name} is ${phase}, not Running${pod.status?.message ? `: ${pod.status.message}` : ''}.`,
-      phase === 'Pending'
-        ? `Wait until it runs: kubectl wait -n ${namespace} --for=condition=Ready pod/${name}`
-        : 'Only a running pod can be checkpointed.',
-    );
-  }
-  for (const container of wanted) {
-    const status = pod.status?.containerStatuses?.find((other) => other.name === container);
-    if (status?.state?.running && status.containerID) continue;
-    const why = status?.state?.waiting?.reason ?? status?.state?.terminated?.reason;
-    return refusal(
-      'PodNotRunning',
-      `Container ${container} of pod ${name} does not run${why ? ` (${why})` : ''}.`,
-      `Look at it: kubectl describe -n ${namespace} pod/${name}`,
-    );
-  }
-  return undefined;
 }
 
 /** Of a whole pod nothing may be left out in silence. */

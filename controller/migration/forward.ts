@@ -1,9 +1,10 @@
 /** After the commit: the restored processes execute, so the source is ended and never thawed. Only forward. */
 import { elapsed } from '../agents/clock.js';
-import { findCondition, isoTime } from '../status/conditions.js';
+import { findCondition } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import type { Draft } from './draft.js';
 import { howToResolve, resolution, type Kept } from './resolution.js';
+import { succeed } from './succeed.js';
 
 /** The restored pod's status is waited for so long; the migration succeeds without it. */
 const RUNNING_MS = 60_000;
@@ -139,23 +140,15 @@ export function restoredRuns(draft: Draft): boolean {
 }
 
 function succeeded(draft: Draft): void {
-  const { observed, status, now } = draft;
+  const { observed, status } = draft;
   const { podName } = observed.migration.spec;
   const downtime = measureDowntime(draft);
   const pause = downtime ? `; ${downtime.downtimeMilliseconds} ms of downtime` : '';
-  const message = `Pod ${podName} moved from ${status.sourceNode} to ${status.targetNode} as ${status.restoredPodName}${pause}.`;
-  draft.set({
-    ...downtime,
-    message,
-    completionTime: isoTime(now),
-    totalMilliseconds: Math.max(0, now - Date.parse(status.startTime ?? isoTime(now))),
-  });
-  draft.clear('progress', 'reason', 'hint');
-  draft.phase('Succeeded');
-  draft.condition('Complete', 'True', REASON.Succeeded, message);
-  draft.event('migration', 'Normal', 'Succeeded', message);
-  draft.event('target', 'Normal', 'Restored', message);
-  draft.finalizer = 'remove';
+  succeed(
+    draft,
+    `Pod ${podName} moved from ${status.sourceNode} to ${status.targetNode} as ${status.restoredPodName}${pause}.`,
+    downtime,
+  );
 }
 
 /** From just before the freeze by the source's clock to the first instruction by the target's. */

@@ -17,11 +17,24 @@ type Volume = NonNullable<PodSpec['volumes']>[number];
 const CARRIED_VOLUMES = new Set(['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI']);
 const ORDINARY_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage']);
 
+/** What is wanted of a pod, for the sentences. */
+interface Wanted {
+  /** Names of the containers that must run; default: all of the pod. */
+  containers?: readonly string[];
+  /** `migrated` */
+  done: string;
+  /** What to do when the pod is being deleted. */
+  instead: string;
+}
+
 /** The pod must run before anything else about it matters. */
-export function notRunning(pod: Pod): Refusal | undefined {
+export function notRunning(
+  pod: Pod,
+  { containers, done, instead }: Wanted = { done: 'migrated', instead: 'Migrate another pod.' },
+): Refusal | undefined {
   const { name, namespace } = pod.metadata;
   if (pod.metadata.deletionTimestamp) {
-    return refusal('PodNotRunning', `Pod ${name} is being deleted.`, 'Migrate another pod.');
+    return refusal('PodNotRunning', `Pod ${name} is being deleted.`, instead);
   }
   const phase = pod.status?.phase ?? 'Unknown';
   if (phase !== 'Running') {
@@ -30,16 +43,16 @@ export function notRunning(pod: Pod): Refusal | undefined {
       `Pod ${name} is ${phase}, not Running${pod.status?.message ? `: ${pod.status.message}` : ''}.`,
       phase === 'Pending'
         ? `Wait until it runs: kubectl wait -n ${namespace} --for=condition=Ready pod/${name}`
-        : 'Only a running pod can be migrated.',
+        : `Only a running pod can be ${done}.`,
     );
   }
-  for (const container of pod.spec?.containers ?? []) {
-    const status = pod.status?.containerStatuses?.find((other) => other.name === container.name);
+  for (const container of containers ?? pod.spec?.containers.map((each) => each.name) ?? []) {
+    const status = pod.status?.containerStatuses?.find((other) => other.name === container);
     if (status?.state?.running && status.containerID) continue;
     const why = status?.state?.waiting?.reason ?? status?.state?.terminated?.reason;
     return refusal(
       'PodNotRunning',
-      `Container ${container.name} of pod ${name} does not run${why ? ` (${why})` : ''}.`,
+      `Container ${container} of pod ${name} does not run${why ? ` (${why})` : ''}.`,
       `Look at it: kubectl describe -n ${namespace} pod/${name}`,
     );
   }

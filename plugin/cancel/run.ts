@@ -1,18 +1,15 @@
-import type { PodMigration } from '../../common/api/schema.js';
-import { awaitOutcome } from '../await-outcome.js';
 import { changeMigration } from '../change-migration.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { findMigration, type MigrationName } from '../find-migration.js';
 import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome, sourceOf } from '../migrate/outcome.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
-import { migrationDisplay } from '../progress/choose.js';
 import { conditionOf, isOver, wasCanceled } from '../progress/stuck.js';
 import { sentence } from '../progress/summary.js';
 import { flow, paint } from '../terminal.js';
 import { judgeCancel, nextSteps, tooLate } from './judge.js';
+import { followMigration } from '../migrate/follow.js';
 
 export interface CancelWish extends MigrationName {
   wait: boolean;
@@ -48,14 +45,11 @@ export async function cancel(invocation: Invocation, flags: KubeFlags, wish: Can
   terminal.err(`${MIGRATION_RESOURCE}/${name} told to cancel`);
 
   const refused = new AbortController();
-  const outcome = await awaitOutcome<PodMigration>({
-    resource: client.podMigrations,
-    name,
-    namespace,
-    display: await migrationDisplay(terminal, found.spec.fromCheckpoint ? 'restore' : 'migration'),
+  const outcome = await followMigration(found, {
+    terminal,
+    client,
     timeoutMs: wish.timeoutMs,
     detach: AbortSignal.any([invocation.detach.signal, refused.signal]),
-    idle: IDLE,
     // The race was lost: the restored processes executed before the controller saw the wish.
     onState: (migration) => {
       if (!isOver(migration.status ?? {}) && tooLate(migration)) refused.abort();
@@ -70,7 +64,7 @@ export async function cancel(invocation: Invocation, flags: KubeFlags, wish: Can
       client,
       name,
       outcome,
-      ...(wish.output ? { output: wish.output } : {}),
+      output: wish.output,
     });
   }
   if (wish.output) terminal.out(await printObject(object, wish.output, MIGRATION_RESOURCE));

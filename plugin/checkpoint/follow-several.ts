@@ -8,6 +8,7 @@ import { checkpointDoing } from '../progress/checkpoint.js';
 import type { Display } from '../progress/display.js';
 import { manyDisplay, type ManyDisplay } from '../progress/many.js';
 import { sentence } from '../progress/summary.js';
+import { inParallel } from '../several/in-parallel.js';
 import { flow, paint } from '../terminal.js';
 import { size } from '../text/bytes.js';
 import { amountOfTime } from '../text/duration.js';
@@ -25,14 +26,10 @@ export async function followSeveral(following: Following, wanted: Checkpoint[]):
   const { signal } = invocation.detach;
   const display = await manyDisplay(terminal, { title: 'Checkpointing', total: wanted.length });
   const endings = new Map<Checkpoint, Ending>();
-  const rest = [...wanted];
-  const worker = async (): Promise<void> => {
-    for (let next = rest.shift(); next && !signal.aborted; next = rest.shift()) {
-      endings.set(next, await one(following, next, display));
-    }
-  };
   try {
-    await Promise.all(Array.from({ length: Math.min(run.parallel, wanted.length) }, worker));
+    await inParallel(wanted, run.parallel, async (next) => {
+      if (!signal.aborted) endings.set(next, await one(following, next, display));
+    });
   } finally {
     await display.close();
   }

@@ -4,6 +4,7 @@ import { CliError } from '../cli-error.js';
 import { either, near } from '../text/suggest.js';
 import { notInstalled } from './installed.js';
 import type { Found, Observed, Question } from './observe.js';
+import { unknownNode } from './unknown-node.js';
 
 /** How the program was called, for hints (Invocation is one). */
 export interface Caller {
@@ -102,17 +103,7 @@ function judgeNode(name: string, node: Found<Node>): string[] {
   if ('hidden' in node) {
     return [`you may not read nodes, so whether ${name} exists and is ready is left to the controller`];
   }
-  if (node.found === undefined) {
-    const similar = near(name, node.others);
-    const list = node.others.slice(0, 8).join(', ');
-    throw new CliError(`There is no node "${name}" in this cluster.`, [
-      similar.length > 0
-        ? `Did you mean ${either(similar)}?`
-        : list === ''
-          ? 'List the nodes with: kubectl get nodes'
-          : `The nodes are: ${list}${node.others.length > 8 ? ', …' : ''}`,
-    ]);
-  }
+  if (node.found === undefined) throw unknownNode(name, node.others);
   const ready = node.found.status?.conditions?.find(({ type }) => type === 'Ready');
   if (ready?.status !== 'True') {
     const why = ready?.reason ? ` (${ready.reason})` : '';

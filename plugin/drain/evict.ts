@@ -1,6 +1,7 @@
 import { ApiError } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { Pod } from '../../common/kube/types.js';
+import { pause } from '../pause.js';
 import type { Result } from '../several/result.js';
 
 /** As kubectl drain waits between two tries. */
@@ -57,16 +58,4 @@ export async function evict(
     await pause(LOOK_MS, detach);
   }
   return { ...result, outcome: 'Unfinished' };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

@@ -3,7 +3,7 @@ import { messageOf } from '../../common/errors.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { Node, Pod } from '../../common/kube/types.js';
 import { requireInstalled } from '../checks/installed.js';
-import { CliError } from '../cli-error.js';
+import { unknownNode } from '../checks/unknown-node.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
@@ -14,7 +14,6 @@ import { left, move, unfinished } from '../several/move.js';
 import { counted, resultTable } from '../several/report.js';
 import type { Result } from '../several/result.js';
 import type { Terminal } from '../terminal.js';
-import { either, near } from '../text/suggest.js';
 import { evict } from './evict.js';
 import { planFor, type Plan } from './plan.js';
 
@@ -71,13 +70,10 @@ export async function drain(invocation: Invocation, flags: KubeFlags, wish: Drai
 async function findNode(client: KubeClient, name: string): Promise<Node> {
   const node = await client.nodes.find(name);
   if (node) return node;
-  const names = (await client.nodes.list()).items.map(({ metadata }) => metadata.name);
-  const similar = near(name, names);
-  throw new CliError(`There is no node "${name}" in this cluster.`, [
-    similar.length > 0
-      ? `Did you mean ${either(similar)}?`
-      : `The nodes are: ${names.slice(0, 8).join(', ')}`,
-  ]);
+  throw unknownNode(
+    name,
+    (await client.nodes.list()).items.map(({ metadata }) => metadata.name),
+  );
 }
 
 async function cordon(client: KubeClient, node: Node, wish: DrainWish, terminal: Terminal): Promise<void> {

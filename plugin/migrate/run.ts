@@ -1,17 +1,14 @@
-import type { PodMigration } from '../../common/api/schema.js';
-import { awaitOutcome } from '../await-outcome.js';
 import { judgeMigration } from '../checks/judge.js';
 import { observe } from '../checks/observe.js';
 import { suggestCommand } from '../checks/suggest-command.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
-import { migrationDisplay } from '../progress/choose.js';
 import { flow } from '../terminal.js';
 import { createMigration } from './create.js';
 import { MIGRATION_RESOURCE, reportOutcome } from './outcome.js';
+import { followMigration, ROLLBACK_MS } from './follow.js';
 
 export interface MigrateWish {
   pod: string;
@@ -24,9 +21,6 @@ export interface MigrateWish {
   output?: ObjectFormat;
   plain: boolean;
 }
-
-/** After the time in which a migration must be done the controller rolls it back; so much longer we wait to see it. */
-const ROLLBACK_MS = 10_000;
 
 /** Checks, creates the PodMigration, follows it and tells how it ended. */
 export async function migrate(
@@ -64,14 +58,11 @@ export async function migrate(
     return EXIT.done;
   }
   terminal.err(`${MIGRATION_RESOURCE}/${name} created`);
-  const outcome = await awaitOutcome<PodMigration>({
-    resource: client.podMigrations,
-    name,
-    namespace,
-    display: await migrationDisplay(terminal),
+  const outcome = await followMigration(created, {
+    terminal,
+    client,
     timeoutMs: wish.timeoutMs + ROLLBACK_MS,
     detach: invocation.detach.signal,
-    idle: IDLE,
   });
   return reportOutcome({
     invocation,
@@ -79,6 +70,6 @@ export async function migrate(
     client,
     name,
     outcome,
-    ...(wish.output ? { output: wish.output } : {}),
+    output: wish.output,
   });
 }

@@ -1,22 +1,20 @@
 import type { Side } from '../../common/api/resolution.js';
 import type { PodMigration } from '../../common/api/schema.js';
-import { awaitOutcome } from '../await-outcome.js';
 import { changeMigration } from '../change-migration.js';
 import { CliError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { findMigration, type MigrationName } from '../find-migration.js';
 import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../migrate/outcome.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
-import { migrationDisplay } from '../progress/choose.js';
 import { conditionOf, isOver } from '../progress/stuck.js';
 import { sentence } from '../progress/summary.js';
 import { flow, paint, type Terminal } from '../terminal.js';
 import { ask, judgeAnswer } from './confirm.js';
 import { judgeResolve } from './judge.js';
 import { stakes } from './stakes.js';
+import { followMigration } from '../migrate/follow.js';
 
 export interface ResolveWish extends MigrationName {
   side: Side;
@@ -62,14 +60,11 @@ export async function resolve(
   terminal.err(done);
 
   const refused = new AbortController();
-  const outcome = await awaitOutcome<PodMigration>({
-    resource: client.podMigrations,
-    name,
-    namespace,
-    display: await migrationDisplay(terminal),
+  const outcome = await followMigration(found, {
+    terminal,
+    client,
     timeoutMs: wish.timeoutMs,
     detach: AbortSignal.any([invocation.detach.signal, refused.signal]),
-    idle: IDLE,
     onState: (migration) => {
       if (refusal(migration)) refused.abort();
     },
@@ -81,7 +76,7 @@ export async function resolve(
     client,
     name,
     outcome,
-    ...(wish.output ? { output: wish.output } : {}),
+    output: wish.output,
   };
   const why = object && refusal(object);
   if (why) {

@@ -5,6 +5,7 @@ import { awaitOutcome } from '../await-outcome.js';
 import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { createMigration } from '../migrate/create.js';
+import { ROLLBACK_MS } from '../migrate/follow.js';
 import type { Display } from '../progress/display.js';
 import type { ManyDisplay } from '../progress/many.js';
 import { migrationView } from '../progress/migration.js';
@@ -19,9 +20,6 @@ export interface MoveWish {
   /** Name of a migration that is going on already. */
   follow?: string;
 }
-
-/** After the time in which a migration must be done the controller rolls it back; so much longer we wait to see it. */
-const ROLLBACK_MS = 10_000;
 
 /** Moves one pod, or follows the migration of it that is going on, and tells how it ended. */
 export async function move(

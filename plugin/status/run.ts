@@ -1,15 +1,12 @@
-import type { PodMigration } from '../../common/api/schema.js';
-import { awaitOutcome } from '../await-outcome.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { findMigration, type MigrationName } from '../find-migration.js';
 import type { KubeFlags } from '../flags.js';
-import { IDLE } from '../idle.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../migrate/outcome.js';
 import { requireInstalled } from '../checks/installed.js';
 import { printObject, type ObjectFormat } from '../print-object.js';
-import { migrationDisplay } from '../progress/choose.js';
 import { statusReport } from './report.js';
+import { followMigration } from '../migrate/follow.js';
 
 export interface StatusWish extends MigrationName {
   watch: boolean;
@@ -25,14 +22,11 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
   const migration = await findMigration(client, namespace, wish, invocation);
   const { name } = migration.metadata;
   if (wish.watch) {
-    const outcome = await awaitOutcome<PodMigration>({
-      resource: client.podMigrations,
-      name,
-      namespace,
-      display: await migrationDisplay(terminal, migration.spec.fromCheckpoint ? 'restore' : 'migration'),
+    const outcome = await followMigration(migration, {
+      terminal,
+      client,
       timeoutMs: wish.timeoutMs,
       detach: invocation.detach.signal,
-      idle: IDLE,
     });
     return reportOutcome({
       invocation,
@@ -40,7 +34,7 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
       client,
       name,
       outcome,
-      ...(wish.output ? { output: wish.output } : {}),
+      output: wish.output,
     });
   }
   const text = wish.output

@@ -3,9 +3,9 @@ import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
 import type { Pod } from '../../../common/kube/types.js';
 import type { Caller } from '../../checks/judge.js';
+import { unknownNode } from '../../checks/unknown-node.js';
 import { CliError } from '../../cli-error.js';
 import { sentence } from '../../progress/summary.js';
-import { either, near } from '../../text/suggest.js';
 import type { Checkpoint } from '../kinds.js';
 
 /** Throws CliError when it has not succeeded. */
@@ -40,13 +40,10 @@ export function twinWarning(
 export async function judgeNode(client: KubeClient, name: string): Promise<void> {
   try {
     if (await client.nodes.find(name)) return;
-    const names = (await client.nodes.list()).items.map(({ metadata }) => metadata.name);
-    const similar = near(name, names);
-    throw new CliError(`There is no node "${name}" in this cluster.`, [
-      similar.length > 0
-        ? `Did you mean ${either(similar)}?`
-        : `The nodes are: ${names.slice(0, 8).join(', ')}`,
-    ]);
+    throw unknownNode(
+      name,
+      (await client.nodes.list()).items.map(({ metadata }) => metadata.name),
+    );
   } catch (error) {
     // Left to the controller.
     if (!(error instanceof ApiError && error.isForbidden)) throw error;

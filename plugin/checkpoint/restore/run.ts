@@ -2,22 +2,20 @@ import { API_VERSION } from '../../../common/api/names.js';
 import type { PodMigration } from '../../../common/api/schema.js';
 import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
-import { awaitOutcome } from '../../await-outcome.js';
 import { requireInstalled } from '../../checks/installed.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { DryRun, KubeFlags } from '../../flags.js';
-import { IDLE } from '../../idle.js';
 import type { Invocation } from '../../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../../migrate/outcome.js';
 import { nameFor } from '../../object-name.js';
 import { printObject, type ObjectFormat } from '../../print-object.js';
-import { migrationDisplay } from '../../progress/choose.js';
 import { flow, paint } from '../../terminal.js';
 import { findCheckpoint, type CheckpointName } from '../find.js';
 import type { Checkpoint } from '../kinds.js';
 import { importedPod, remarkable } from './imported-pod.js';
 import { judgeNode, judgeRestore, twinWarning } from './judge.js';
 import { makePod } from './make-pod.js';
+import { followMigration, ROLLBACK_MS } from '../../migrate/follow.js';
 
 export interface RestoreWish {
   name: CheckpointName;
@@ -30,9 +28,6 @@ export interface RestoreWish {
   output?: ObjectFormat;
   plain: boolean;
 }
-
-/** After the time in which it must be done the controller takes it back; so much longer we wait to see it. */
-const ROLLBACK_MS = 10_000;
 
 export async function restore(
   invocation: Invocation,
@@ -89,14 +84,11 @@ export async function restore(
     return EXIT.done;
   }
   terminal.err(`${MIGRATION_RESOURCE}/${name} created`);
-  const outcome = await awaitOutcome<PodMigration>({
-    resource: client.podMigrations,
-    name,
-    namespace,
-    display: await migrationDisplay(terminal, 'restore'),
+  const outcome = await followMigration(created, {
+    terminal,
+    client,
     timeoutMs: wish.timeoutMs + ROLLBACK_MS,
     detach: invocation.detach.signal,
-    idle: IDLE,
   });
   return reportOutcome({
     invocation,
@@ -104,7 +96,7 @@ export async function restore(
     client,
     name,
     outcome,
-    ...(wish.output ? { output: wish.output } : {}),
+    output: wish.output,
   });
 }
 
