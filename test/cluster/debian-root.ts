@@ -6,7 +6,8 @@ import { takeLock } from './lock.js';
 import { cacheDir } from './paths.js';
 import { must, run } from './run.js';
 
-const suite = 'forky';
+/** Releases of Debian that roots are made of. */
+export type Suite = 'bookworm' | 'trixie' | 'forky';
 
 /** Raise it when the way of building changes, so that old roots are not taken for new ones. */
 const recipe = 1;
@@ -19,6 +20,8 @@ export interface DebianRoot {
   /** As a sentence says it: "the nodes' root". */
   what: string;
   packages: readonly string[];
+  /** Default: forky. */
+  suite?: Suite;
 }
 
 /**
@@ -26,13 +29,16 @@ export interface DebianRoot {
  *
  * @throws with one sentence when not root, or when packages cannot be fetched.
  */
-export async function debianRoot({ name, what, packages }: DebianRoot, say: Say): Promise<string> {
+export async function debianRoot(
+  { name, what, packages, suite = 'forky' }: DebianRoot,
+  say: Say,
+): Promise<string> {
   const key = createHash('sha256')
     .update(JSON.stringify([suite, packages, recipe, process.arch]))
     .digest('hex')
     .slice(0, 12);
   const root = join(cacheDir, `${name}-${suite}-${key}`);
-  await once(root, say, () => build(root, what, packages, say));
+  await once(root, say, () => build(root, { what, packages, suite }, say));
   return root;
 }
 
@@ -51,9 +57,13 @@ export async function once(file: string, say: Say, make: () => Promise<void>): P
   }
 }
 
-async function build(root: string, what: string, packages: readonly string[], say: Say): Promise<void> {
+async function build(
+  root: string,
+  { what, packages, suite }: Required<Omit<DebianRoot, 'name'>>,
+  say: Say,
+): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error(`Building ${what} needs root.`);
-  await ensureDebootstrap(say);
+  await ensureDebootstrap(suite, say);
   const partial = `${root}.partial-${process.pid}`;
   try {
     say(`building ${what} from Debian ${suite} packages (once, about a minute)`);
@@ -101,7 +111,7 @@ function isBeingBuilt(name: string): boolean {
   return existsSync(`/proc/${name.split('.partial-')[1] ?? ''}`);
 }
 
-async function ensureDebootstrap(say: Say): Promise<void> {
+async function ensureDebootstrap(suite: Suite, say: Say): Promise<void> {
   if (!existsSync('/usr/sbin/debootstrap')) {
     if (!existsSync('/usr/bin/apt-get')) {
       throw new Error('debootstrap is missing, and there is no apt-get to install it: install debootstrap.');
