@@ -72,11 +72,13 @@ export const Spec = <T extends Parameters<typeof Type.Object>[0]>(properties: T,
 /**
  * A spec of which some fields may still be set after its creation: the CEL rule of such a field, if it has one, compares self
  * with oldSelf. Every other field is compared by itself, as a rule on an optional field would not see that it comes or goes.
+ * `rules` say what does not go together.
  */
 export const SpecSettable = <T extends Parameters<typeof Type.Object>[0]>(
   properties: T,
   settable: { readonly [Name in keyof T]?: { rule: string; message: string } | 'always' },
   description: string,
+  rules: readonly { rule: string; message: string }[] = [],
 ) => {
   const fixed = Object.keys(properties).filter((name) => !(name in settable));
   const unchanged = (name: string) =>
@@ -93,6 +95,7 @@ export const SpecSettable = <T extends Parameters<typeof Type.Object>[0]>(
       ...Object.values<{ rule: string; message: string } | 'always' | undefined>(settable).filter(
         (rule) => rule !== undefined && rule !== 'always',
       ),
+      ...rules,
     ],
   });
 };

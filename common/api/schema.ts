@@ -59,6 +59,18 @@ export const PodMigrationSpec = SpecSettable(
         default: 600,
       }),
     ),
+    allowHostPath: optional(
+      Type.Boolean({
+        description:
+          'Migrate although the pod has hostPath volumes: states that both nodes have the same data at those paths (a network file system that both mount, or files that are the same). Nothing of them is copied or compared; where files that are open differ in size or are missing, the migration is rolled back. Sockets, devices and folders that describe a node (/proc, /sys, /dev, /run, /var/lib/kubelet) are refused all the same.',
+      }),
+    ),
+    preflightOnly: optional(
+      Type.Boolean({
+        description:
+          'Only look: every check that a migration makes before it freezes anything, answered in status.checks. Nothing is created, frozen or moved; it ends as Succeeded when every check passed, else as Failed.',
+      }),
+    ),
     cancel: optional(
       Type.Boolean({
         description:
@@ -96,6 +108,13 @@ export const PodMigrationSpec = SpecSettable(
     resolution: 'always',
   },
   'What is wanted. Immutable but for cancel and resolution, which may be set later.',
+  [
+    {
+      rule: '!has(self.fromCheckpoint) || (!has(self.preflightOnly) && !has(self.allowHostPath))',
+      message:
+        'spec.preflightOnly and spec.allowHostPath are for moving a running pod, not for spec.fromCheckpoint',
+    },
+  ],
 );
 
 export const PodMigrationStatus = Type.Object(
@@ -107,6 +126,26 @@ export const PodMigrationStatus = Type.Object(
     observedGeneration: optional(int64('metadata.generation that was acted upon.')),
     conditions,
     phaseTransitions,
+    checks: optional(
+      Type.Array(
+        Type.Object({
+          name: text('What was looked at, one CamelCase word.'),
+          status: oneOf(['Pass', 'Warn', 'Fail'], {
+            description:
+              'Pass; Warn: it works, but the process may notice; Fail: a migration would be refused.',
+          }),
+          reason: optional(text('CamelCase word for why it fails.')),
+          message: text('What was found.'),
+          hint: optional(text('What to do about it.')),
+        }),
+        {
+          description:
+            'With spec.preflightOnly: what was looked at and how it went. What could not be looked at because something else fails is not there.',
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['name'],
+        },
+      ),
+    ),
     sourceNode: optional(text('Node that the pod ran on.')),
     targetNode: optional(text('Node that the pod runs on afterwards.')),
     sourcePodUID: optional(text('UID of the source pod, fixed when the migration was accepted.')),

@@ -5,7 +5,7 @@ import type { Failure } from '../agents/failure.js';
 import { refusal, type Answer, type NodeFacts, type Refusal } from '../migration/facts.js';
 import { similarNames } from '../migration/names.js';
 import { expectedBytes, nodeFindings, roomRefusal } from '../migration/node-checks.js';
-import { inspectionFindings, notRunning } from '../migration/pod-checks.js';
+import { notRunning, processRefusals } from '../migration/pod-checks.js';
 import type { Way } from './turn.js';
 
 export interface CheckpointFacts {
@@ -94,7 +94,7 @@ function nodeRefusals({ node, inspection, way }: CheckpointFacts, pod: Pod, want
       ...pod,
       spec: { ...pod.spec!, containers: pod.spec!.containers.filter(({ name }) => wanted.includes(name)) },
     };
-    found.push(...inspectionFindings(only, part, 'Close').refusals);
+    found.push(...processRefusals(only, part));
     const room = node?.agent?.value && roomRefusal(node.name, node.agent.value, expectedBytes(part));
     if (room) found.push(room);
   } else if (inspection?.failure && node?.agent?.value) {

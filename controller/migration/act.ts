@@ -1,5 +1,4 @@
 /** Does what was decided: each operation once more is the same as once. Decides nothing. */
-import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { PodMigration } from '../../common/api/schema.js';
 import { LpmError, type Reason } from '../../common/errors.js';
 import { faultPoint } from '../../common/fault-point.js';
@@ -18,6 +17,7 @@ import { archivesFor, podToMake } from './from-checkpoint/archives.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
 import type { OperationName } from './observed.js';
 import { sourceRef, targetRef } from './pod-ref.js';
+import { rejectedPod } from './rejected-pod.js';
 import { isTargetOf, targetPod, type TargetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 
 interface Act {
@@ -116,26 +116,8 @@ async function existing(
   if (error.isAlreadyExists) {
     const pod = await parts.client.pods.find(name, migration.metadata.namespace);
     if (pod && isTargetOf(pod, migration) && !pod.metadata.deletionTimestamp) return pod;
-    throw new LpmError(
-      'NameTaken',
-      `There is a pod ${name} already, so the restored pod cannot have that name.`,
-      {
-        hint: 'Choose another name with spec.restoredPodName, or leave it out.',
-      },
-    );
-  }
-  if (error.isTransient || error.isConflict) throw error;
-  const words = error.message.replace(/\.?$/, '.');
-  if (/RuntimeClass.*not found/.test(words)) {
-    throw new LpmError('HandlerMissing', `The cluster has no RuntimeClass ${RUNTIME_CLASS}.`, {
-      hint: 'Install it: kubectl apply -f manifests/runtimeclass.yaml',
-      cause: error,
-    });
-  }
-  throw new LpmError('TargetPodRejected', `The API server does not accept pod ${name}: ${words}`, {
-    hint: 'A quota, a policy or a webhook of the cluster forbids it; the message says which.',
-    cause: error,
-  });
+  } else if (error.isTransient || error.isConflict) throw error;
+  throw rejectedPod(name, error);
 }
 
 async function createCheckpoint({ parts, context }: Act): Promise<unknown> {

@@ -4,7 +4,7 @@ import type { Reason } from '../../common/errors.js';
 import { failureOf } from '../agents/failure.js';
 import { aMigration, aNode, aPod, containerFacts, nodeFacts, nodeInfo, someFacts } from './build.testing.js';
 import { checks } from './checks.js';
-import type { MigrationFacts } from './facts.js';
+import { CHECKS, type MigrationFacts } from './facts.js';
 
 type Change = Partial<MigrationFacts>;
 const container = (change: object): Change => ({
@@ -244,8 +244,50 @@ test('two containers are refused by name even when both run', () => {
 });
 
 test('an ordinary pod is accepted without warnings', () => {
-  const verdict = checks(someFacts());
+  const { checks: looked, ...verdict } = checks(someFacts());
   assert.deepEqual(verdict, { refusals: [], warnings: [], candidates: ['k8s-master'] });
+  assert.deepEqual(
+    looked.map(({ name }) => name),
+    CHECKS.filter((name) => name !== 'TargetPod'),
+    'every check, each once',
+  );
+  for (const { name, passed } of looked) assert.match(passed, /^\S.*\.$/, `${name} says what was found`);
+});
+
+test('a folder of the node is taken along only when somebody says that it is the same on both', () => {
+  const verdict = (hostPath: object, allowHostPath: boolean) =>
+    checks(
+      someFacts({
+        ...volume({ hostPath }),
+        migration: aMigration(allowHostPath ? { allowHostPath } : {}),
+      }),
+    );
+  const shared = { path: '/srv/data', type: 'Directory' };
+  assert.match(verdict(shared, false).refusals[0]?.hint ?? '', /--allow-host-path/);
+  assert.deepEqual(verdict(shared, true).refusals, []);
+  assert.match(
+    verdict(shared, true).warnings[0] ?? '',
+    /data is the folder \/srv\/data of the node: nothing/,
+  );
+  for (const own of [
+    { path: '/run/containerd/containerd.sock', type: 'Socket' },
+    { path: '/dev//kvm' },
+    { path: '/var/lib/kubelet/' },
+    { path: '/' },
+    { path: '/srv/disk', type: 'BlockDevice' },
+  ]) {
+    const [first] = verdict(own, true).refusals;
+    assert.match(first?.message ?? '', /never the same on another node/, own.path);
+  }
+  assert.deepEqual(verdict({ path: '/running' }, true).refusals, []);
+});
+
+test('a preflight of the same pod is no obstacle for a migration', () => {
+  const looking = other({ spec: { podName: 'counter', preflightOnly: true } });
+  looking.otherMigrations![0]!.metadata.creationTimestamp = '2029-01-01T00:00:00Z';
+  const verdict = checks(someFacts(looking));
+  assert.deepEqual(verdict.refusals, []);
+  assert.equal(verdict.waitsFor, undefined);
 });
 
 test('near names are offered for a pod and for a node', () => {

@@ -1,8 +1,17 @@
 /** Whether a migration is accepted: everything is said before anything is frozen or made. Pure. */
 import type { PodMigration } from '../../common/api/schema.js';
+import type { Pod } from '../../common/kube/types.js';
 import { findCondition } from '../status/conditions.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
-import { refusal, type Findings, type MigrationFacts, type NodeFacts, type Refusal } from './facts.js';
+import {
+  check,
+  refusal,
+  type Check,
+  type Findings,
+  type MigrationFacts,
+  type NodeFacts,
+  type Refusal,
+} from './facts.js';
 import { similarNames } from './names.js';
 import {
   expectedBytes,
@@ -12,9 +21,12 @@ import {
   placementFindings,
   roomRefusal,
 } from './node-checks.js';
-import { inspectionFindings, notRunning, podFindings } from './pod-checks.js';
+import { isPreflight } from './preflight/is-preflight.js';
+import { connectionFindings, notRunning, podChecks, processRefusals } from './pod-checks.js';
 
 export interface Verdict extends Findings {
+  /** The same by what was looked at, each once. */
+  checks: Check[];
   /** Nodes that could take the pod. */
   candidates: string[];
   /** Name of a migration of the same pod that gives way, but does not know it yet: nothing is accepted before it does. */
@@ -24,87 +36,167 @@ export interface Verdict extends Findings {
 /** All reasons against the migration; none means that it is accepted. */
 export function checks(facts: MigrationFacts): Verdict {
   const { migration, pod } = facts;
-  const early = earlyRefusal(facts);
-  if (early || !pod) return { refusals: early ? [early] : [], warnings: [], candidates: [] };
+  const early = earlyCheck(facts);
+  if (early || !pod) return verdictOf(early ? [early] : [], []);
 
-  const found: Findings[] = [podFindings(pod)];
-  const busy = busyRefusal(facts);
-  if (busy) found.push({ refusals: [busy], warnings: [] });
-  const taken = migration.spec.restoredPodName;
-  if (taken && facts.podNames.includes(taken)) {
-    found.push({
-      refusals: [
-        refusal(
-          'NameTaken',
-          `There is a pod ${taken} already, so the restored pod cannot have that name.`,
-          'Choose another name, or leave it out.',
-        ),
-      ],
-      warnings: [],
-    });
-  }
-  if (facts.source) found.push(nodeFindings(facts.source, 'source'));
-  if (facts.inspection?.value) {
-    const info = facts.source?.agent?.value;
-    const room = info && roomRefusal(facts.source!.name, info, expectedBytes(facts.inspection.value));
-    if (room) found.push({ refusals: [room], warnings: [] });
-    found.push(inspectionFindings(pod, facts.inspection.value, migration.spec.tcp));
-  } else if (facts.inspection?.failure && facts.source?.agent?.value) {
-    const { reason, message, hint } = facts.inspection.failure;
-    found.push({ refusals: [{ reason, message, hint }], warnings: [] });
-  }
-
-  const named = migration.spec.targetNode !== undefined;
-  const judged = facts.targets.map((target) => ({ target, findings: targetFindings(facts, target, named) }));
+  const judged = judgedTargets(facts);
   const candidates = judged
     .filter(({ findings }) => findings.refusals.length === 0)
     .map(({ target }) => target.name);
-  if (named) found.push(...judged.map(({ findings }) => findings));
-  else if (candidates.length === 0) found.push({ refusals: [noCandidate(judged)], warnings: [] });
-
+  const found: Check[] = [
+    check('Pod', `Pod ${pod.metadata.name} runs on node ${pod.spec?.nodeName}.`),
+    ...podChecks(pod, migration.spec),
+    check('Idle', 'Nobody else works with the pod.', { refusals: busyRefusals(facts) }),
+    check('RestoredName', 'The name of the restored pod is free.', { refusals: nameRefusals(facts) }),
+    ...sourceChecks(facts, pod),
+    ...(migration.spec.targetNode === undefined
+      ? [
+          check(
+            'TargetNode',
+            takers(candidates),
+            candidates.length === 0 ? { refusals: [noCandidate(judged)] } : {},
+          ),
+        ]
+      : judged.flatMap(({ checks }) => checks)),
+  ];
   const givesWay = facts.otherMigrations.find((other) => isOfSamePod(other, migration));
+  return { ...verdictOf(found, candidates), ...(givesWay ? { waitsFor: givesWay.metadata.name } : {}) };
+}
+
+function verdictOf(found: readonly Check[], candidates: string[]): Verdict {
+  const all = merged(found);
   return {
-    refusals: distinct(found.flatMap(({ refusals }) => refusals)),
-    warnings: [...new Set(found.flatMap(({ warnings }) => warnings))],
+    checks: all,
+    refusals: distinct(all.flatMap(({ refusals }) => refusals)),
+    warnings: [...new Set(all.flatMap(({ warnings }) => warnings))],
     candidates,
-    ...(givesWay ? { waitsFor: givesWay.metadata.name } : {}),
   };
 }
 
+/** Each name once: the room on both nodes is one question. */
+function merged(found: readonly Check[]): Check[] {
+  const byName = new Map<string, Check>();
+  for (const one of found) {
+    const before = byName.get(one.name);
+    const passed = before ? `${before.passed} ${one.passed}` : one.passed;
+    byName.set(one.name, before ? check(one.name, passed, before, one) : one);
+  }
+  return [...byName.values()];
+}
+
+function takers(candidates: readonly string[]): string {
+  return `The scheduler may choose among ${candidates.join(', ')}.`;
+}
+
 /** What makes every further question pointless. */
-function earlyRefusal({ migration, pod, podNames, nodeNames, targets }: MigrationFacts): Refusal | undefined {
+function earlyCheck({ migration, pod, podNames, nodeNames, targets }: MigrationFacts): Check | undefined {
   const { podName, targetNode } = migration.spec;
   const { namespace } = migration.metadata;
+  const failed = (name: 'Pod' | 'TargetNode', one: Refusal) => check(name, '', { refusals: [one] });
   if (!pod) {
     const near = similarNames(podName, podNames);
-    return refusal(
-      'PodNotFound',
-      `There is no pod ${podName} in namespace ${namespace}.`,
-      near.length > 0
-        ? `Did you mean ${near.join(' or ')}?`
-        : `Look for it: kubectl get pods --all-namespaces --field-selector metadata.name=${podName}`,
+    return failed(
+      'Pod',
+      refusal(
+        'PodNotFound',
+        `There is no pod ${podName} in namespace ${namespace}.`,
+        near.length > 0
+          ? `Did you mean ${near.join(' or ')}?`
+          : `Look for it: kubectl get pods --all-namespaces --field-selector metadata.name=${podName}`,
+      ),
     );
   }
   if (targetNode !== undefined && !targets.some(({ node }) => node))
-    return nodeNotFound(targetNode, nodeNames);
-  return notRunning(pod);
+    return failed('TargetNode', nodeNotFound(targetNode, nodeNames));
+  const still = notRunning(pod);
+  return still && failed('Pod', still);
 }
 
-function targetFindings(facts: MigrationFacts, target: NodeFacts, named: boolean): Findings {
-  const pod = facts.pod!;
-  const own = nodeFindings(target, 'target');
-  const placement = placementFindings(pod, target);
-  const refusals = [...own.refusals, ...placement.refusals];
-  const source = facts.source?.agent?.value;
+function nameRefusals({ migration, podNames }: MigrationFacts): Refusal[] {
+  const name = migration.spec.restoredPodName;
+  if (!name || !podNames.includes(name)) return [];
+  return [
+    refusal(
+      'NameTaken',
+      `There is a pod ${name} already, so the restored pod cannot have that name.`,
+      'Choose another name, or leave it out.',
+    ),
+  ];
+}
+
+/** The node that the pod runs on, and what its agent says of the pod's processes. */
+function sourceChecks({ migration, source, inspection }: MigrationFacts, pod: Pod): Check[] {
+  if (!source) return [];
+  const info = source.agent?.value;
+  const node = check('SourceNode', `${equipment(source)}.`, nodeFindings(source, 'source'));
+  if (inspection?.value) {
+    const room = info && roomRefusal(source.name, info, expectedBytes(inspection.value));
+    return [
+      node,
+      check('Room', `${source.name} has room for the dump.`, { refusals: room ? [room] : [] }),
+      check('Processes', 'CRIU can dump them, as far as can be seen.', {
+        refusals: processRefusals(pod, inspection.value),
+      }),
+      check(
+        'Connections',
+        'No TCP connection is open.',
+        connectionFindings(pod, inspection.value, migration.spec.tcp),
+      ),
+    ];
+  }
+  // Without an agent there is nobody who could have looked: one reason is enough.
+  if (!inspection?.failure || !info) return [node];
+  const { reason, message, hint } = inspection.failure;
+  return [node, check('Processes', '', { refusals: [{ reason, message, hint }] })];
+}
+
+interface JudgedTarget {
+  target: NodeFacts;
+  checks: Check[];
+  findings: Findings;
+}
+
+function judgedTargets(facts: MigrationFacts): JudgedTarget[] {
+  return facts.targets.map((target) => {
+    const checks = targetChecks(facts, target);
+    return {
+      target,
+      checks,
+      findings: { refusals: checks.flatMap(({ refusals }) => refusals), warnings: [] },
+    };
+  });
+}
+
+function targetChecks({ pod, source, inspection }: MigrationFacts, target: NodeFacts): Check[] {
   const info = target.agent?.value;
-  if (facts.source && source && info) {
-    refusals.push(...pairFindings({ name: facts.source.name, info: source }, { name: target.name, info }));
+  const sourceInfo = source?.agent?.value;
+  const found = [
+    check(
+      'TargetNode',
+      `${equipment(target)}.`,
+      nodeFindings(target, 'target'),
+      placementFindings(pod!, target),
+    ),
+  ];
+  if (source && sourceInfo && info) {
+    const pair = pairFindings({ name: source.name, info: sourceInfo }, { name: target.name, info });
+    found.push(
+      check('NodesAlike', `What runs on ${source.name} runs on ${target.name}.`, { refusals: pair }),
+    );
   }
-  if (info && facts.inspection?.value) {
-    const room = roomRefusal(target.name, info, expectedBytes(facts.inspection.value));
-    if (room) refusals.push(room);
+  if (info && inspection?.value) {
+    const room = roomRefusal(target.name, info, expectedBytes(inspection.value));
+    found.push(check('Room', `${target.name} has room for it.`, { refusals: room ? [room] : [] }));
   }
-  return { refusals, warnings: named ? placement.warnings : [] };
+  return found;
+}
+
+/** `k8s-worker: containerd 2.1.9, runc, CRIU 4.2.1, agent 0.1.0` */
+function equipment({ name, agent }: NodeFacts): string {
+  const info = agent?.value;
+  if (!info) return name;
+  const { runtimeName, runtimeVersion, ociRuntime, criuVersion, agentVersion } = info;
+  return `${name}: ${runtimeName} ${runtimeVersion}, ${ociRuntime}, CRIU ${criuVersion}, agent ${agentVersion}`;
 }
 
 export function noCandidate(
@@ -132,15 +224,11 @@ export function noCandidate(
  * migration is accepted only when a list from the API server, made after it was created, shows no other one of its pod that
  * has not ended (`waitsFor`). Of two accepted ones the younger was there when the list for it was made, and so was the older.
  */
-function busyRefusal({
-  migration,
-  otherMigrations,
-  runningCheckpoints,
-  pod,
-}: MigrationFacts): Refusal | undefined {
+function busyRefusals({ migration, otherMigrations, runningCheckpoints, pod }: MigrationFacts): Refusal[] {
   const { podName } = migration.spec;
-  const busy = (what: string) =>
-    refusal('PodBusy', `Pod ${podName} is busy: ${what}.`, 'Try again when that has ended.');
+  const busy = (what: string) => [
+    refusal('PodBusy', `Pod ${podName} is busy: ${what}.`, 'Try again when that has ended.'),
+  ];
   for (const other of otherMigrations) {
     if (other.metadata.uid === migration.metadata.uid) continue;
     // The name is recorded before the pod is made, its UID afterwards.
@@ -153,15 +241,16 @@ function busyRefusal({
     }
   }
   const [checkpoint] = runningCheckpoints;
-  return checkpoint ? busy(`checkpoint ${checkpoint} is being taken of it`) : undefined;
+  return checkpoint ? busy(`checkpoint ${checkpoint} is being taken of it`) : [];
 }
 
-/** One that brings a checkpoint back leaves the pod alone of which it was taken. */
+/** One that brings a checkpoint back leaves the pod alone of which it was taken, and one that only looks leaves all alone. */
 function isOfSamePod(other: PodMigration, migration: PodMigration): boolean {
   return (
     other.metadata.uid !== migration.metadata.uid &&
     other.spec.podName === migration.spec.podName &&
-    !isRestore(other)
+    !isRestore(other) &&
+    !isPreflight(other)
   );
 }
 

@@ -17,6 +17,8 @@ import { bringBack } from './from-checkpoint/decide.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
 import type { Decision, Observed } from './observed.js';
 import { pending } from './pending.js';
+import { preflight } from './preflight/decide.js';
+import { isPreflight } from './preflight/is-preflight.js';
 import { rollingBack } from './rolling-back.js';
 
 export function decide(observed: Observed): Decision {
@@ -24,6 +26,7 @@ export function decide(observed: Observed): Decision {
   const { status } = observed.migration;
   const phase: MigrationPhase = status?.phase ?? 'Pending';
   if (isFinal(observed.migration)) draft.finalizer = 'remove';
+  else if (isPreflight(observed.migration)) preflight(draft);
   else if (isRestore(observed.migration)) bringBack(draft);
   else if (isTrue(status?.conditions, 'Committed')) forward(draft);
   else if (isTrue(status?.conditions, 'RollingBack')) rollingBack(draft);

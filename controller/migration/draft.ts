@@ -1,6 +1,5 @@
 /** A decision while it is being made: the status as it will be, and what is to be started. */
-import type { MigrationPhase } from '../../common/api/schema.js';
-import { MIGRATION_PHASES } from '../../common/api/schema.js';
+import { MIGRATION_PHASES, type MigrationPhase, type PodMigration } from '../../common/api/schema.js';
 import { backoffMs } from '../../common/kube/backoff.js';
 import { Step, type Progress } from '../../proto/gen/lpm/v1/agent.js';
 import type { Failure } from '../agents/failure.js';
@@ -17,6 +16,7 @@ import type {
 } from './observed.js';
 import type { TargetPodPlan } from '../../common/pods/target-pod.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
+import { isPreflight } from './preflight/is-preflight.js';
 
 /** After so many failures of something that must succeed, the migration says that it is stuck; it keeps trying. */
 export const STUCK_AFTER_ATTEMPTS = 3;
@@ -40,6 +40,14 @@ export const STEP_NAMES: Record<Step, string> = {
 const RESTORE_PHASES: readonly MigrationPhase[] = MIGRATION_PHASES.filter(
   (phase) => !phase.startsWith('Checkpoint'),
 );
+
+/** What a migration goes through that only looks. */
+const PREFLIGHT_PHASES: readonly MigrationPhase[] = ['Pending', 'Succeeded', 'Failed'];
+
+function phasesOf(migration: PodMigration): readonly MigrationPhase[] {
+  if (isPreflight(migration)) return PREFLIGHT_PHASES;
+  return isRestore(migration) ? RESTORE_PHASES : MIGRATION_PHASES;
+}
 
 export class Draft {
   status: PodMigrationStatus;
@@ -73,10 +81,10 @@ export class Draft {
 
   /**
    * Enters a phase, and on the way those that come before it: none of the guide's phases is left out, but for the two about
-   * the checkpoint where it was taken before.
+   * the checkpoint where it was taken before, and for all where it is only looked.
    */
   phase(phase: MigrationPhase): void {
-    const phases = isRestore(this.observed.migration) ? RESTORE_PHASES : MIGRATION_PHASES;
+    const phases = phasesOf(this.observed.migration);
     const from = phases.indexOf(this.status.phase ?? 'Pending');
     const to = phases.indexOf(phase);
     if (this.status.phase === undefined) this.status = withPhase(this.status, 'Pending', this.now);

@@ -47,3 +47,37 @@ export interface Findings {
 }
 
 export const refusal = (reason: Reason, message: string, hint = ''): Refusal => ({ reason, message, hint });
+
+/** What is looked at, each by the name under which status.checks tells how it went. */
+export const CHECKS = [
+  'Pod',
+  'Owner',
+  'Containers',
+  'Sandbox',
+  'Volumes',
+  'LivenessProbes',
+  'Readiness',
+  'Idle',
+  'RestoredName',
+  'SourceNode',
+  'Room',
+  'Processes',
+  'Connections',
+  'TargetNode',
+  'NodesAlike',
+  'TargetPod',
+] as const;
+export type CheckName = (typeof CHECKS)[number];
+
+export interface Check extends Findings {
+  name: CheckName;
+  /** What is said when nothing speaks against it. */
+  passed: string;
+}
+
+export const check = (name: CheckName, passed: string, ...findings: Partial<Findings>[]): Check => ({
+  name,
+  passed,
+  refusals: findings.flatMap(({ refusals = [] }) => refusals),
+  warnings: findings.flatMap(({ warnings = [] }) => warnings),
+});

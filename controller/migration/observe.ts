@@ -11,6 +11,8 @@ import { changedContainer } from './interruption.js';
 import { collectSaved } from './from-checkpoint/collect.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
 import type { Observed, PodMigrationStatus } from './observed.js';
+import { isPreflight } from './preflight/is-preflight.js';
+import { rehearse } from './preflight/rehearse.js';
 import { isTargetOf } from '../../common/pods/target-pod.js';
 
 /** After so long without a waiting handler the target pod's events are read for the reason. */
@@ -43,7 +45,7 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   const targetNode = status.targetNode ?? targetPod?.spec?.nodeName;
   const targetUid = status.restoredPodUID ?? targetPod?.metadata.uid;
   await Promise.all([
-    asks.facts && !restore && collectFacts(parts, migration).then((facts) => (observed.facts = facts)),
+    asks.facts && !restore && collectAll(parts, observed),
     asks.facts &&
       restore &&
       (targetPod || !waitsForPod(status)) &&
@@ -74,6 +76,14 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   observed.now = parts.now();
   observed.operations = operations.all;
   return observed;
+}
+
+/** The facts, and for a preflight what the API server says to the pod that would be made. */
+async function collectAll(parts: Parts, observed: Observed): Promise<void> {
+  observed.facts = await collectFacts(parts, observed.migration);
+  if (!isPreflight(observed.migration)) return;
+  const rehearsal = await rehearse(parts, observed.facts);
+  if (rehearsal) observed.rehearsal = rehearsal;
 }
 
 /** Nothing is worth asking before somebody has made the pod of an imported checkpoint. */

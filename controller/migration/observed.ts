@@ -13,6 +13,7 @@ import type { ClockOffset } from '../agents/clock.js';
 import type { Failure } from '../agents/failure.js';
 import type { Answer, MigrationFacts } from './facts.js';
 import type { SavedFacts } from './from-checkpoint/facts.js';
+import type { Rehearsal } from './preflight/rehearse.js';
 import type { TargetPodPlan } from '../../common/pods/target-pod.js';
 
 export type PodMigrationStatus = NonNullable<PodMigration['status']>;
@@ -81,6 +82,8 @@ export interface Observed {
   operations: Operations;
   /** Collected while there is no target pod yet. */
   facts?: MigrationFacts;
+  /** What the API server said to the target pod in a dry run: of a preflight that nothing else speaks against. */
+  rehearsal?: Answer<Rehearsal>;
   /** The same for a migration that brings back a saved checkpoint. */
   saved?: SavedFacts;
 }

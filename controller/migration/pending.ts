@@ -7,6 +7,7 @@ import type { Draft } from './draft.js';
 import type { MigrationFacts, Refusal } from './facts.js';
 import { interruption } from './interruption.js';
 import { originOf, restoredName } from '../../common/pods/restored-name.js';
+import { targetName, targetPlan } from './plan.js';
 import { containerId } from './pod-checks.js';
 import { targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 import { handlersWaiting, targetTrouble, waitingFor } from './target-state.js';
@@ -74,8 +75,7 @@ export function refuse(draft: Draft, first: Refusal, all: Refusal[], sourceNode:
 function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
   const { migration } = draft.observed;
   const pod = facts.pod!;
-  const taken = new Set(facts.podNames);
-  const name = migration.spec.restoredPodName ?? restoredName(originOf(pod), (other) => taken.has(other));
+  const name = targetName(facts, pod);
   const { changes } = targetPod(pod, migration, plan(draft, name, verdict.candidates));
   draft.set({
     observedGeneration: migration.metadata.generation ?? 1,
@@ -101,9 +101,8 @@ function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
   draft.start('createTarget', plan(draft, name, verdict.candidates));
 }
 
-export function plan(draft: Draft, name: string, candidates: string[]): TargetPodPlan {
-  const { targetNode } = draft.observed.migration.spec;
-  return targetNode ? { name, nodeName: targetNode } : { name, candidates };
+export function plan({ observed }: Draft, name: string, candidates: string[]): TargetPodPlan {
+  return targetPlan(observed.migration, name, candidates);
 }
 
 function preparing(draft: Draft): void {

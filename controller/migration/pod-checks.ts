@@ -4,17 +4,15 @@ import type { PodMigration } from '../../common/api/schema.js';
 import type { Pod } from '../../common/kube/types.js';
 import type { ContainerFacts } from '../../proto/gen/lpm/v1/agent.js';
 import { probePatienceSeconds } from './probe-patience.js';
-import { refusal, type Findings, type Refusal } from './facts.js';
+import { check, refusal, type Check, type Findings, type Refusal } from './facts.js';
+import { hostPathWarnings, volumeRefusals } from './volume-checks.js';
 
 /** A source may be frozen so long: what would end it in less time is refused. */
 export const EXPECTED_DOWNTIME_SECONDS = 10;
 
 type PodSpec = NonNullable<Pod['spec']>;
 type Container = PodSpec['containers'][number];
-type Volume = NonNullable<PodSpec['volumes']>[number];
 
-/** Volumes whose contents the target gets by itself or that are copied. */
-const CARRIED_VOLUMES = new Set(['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI']);
 const ORDINARY_RESOURCES = new Set(['cpu', 'memory', 'ephemeral-storage']);
 
 /** What is wanted of a pod, for the sentences. */
@@ -60,16 +58,26 @@ export function notRunning(
 }
 
 /** Everything that the pod's own object tells. */
-export function podFindings(pod: Pod): Findings {
+export function podChecks(pod: Pod, { allowHostPath }: PodMigration['spec']): Check[] {
   const spec = pod.spec as PodSpec;
-  return {
-    refusals: [
-      ...ownerRefusals(pod),
-      ...restoredPodRefusals(pod),
-      ...spec.containers.flatMap((container) => probeRefusal(container) ?? []),
-    ],
-    warnings: [...readinessWarnings(pod), ...carriedStateWarnings(pod)],
-  };
+  const { volumes = [] } = spec;
+  return [
+    check('Owner', 'Nobody would make the pod anew.', { refusals: ownerRefusals(pod) }),
+    check('Containers', 'Its containers can be restored.', {
+      refusals: [...containerListRefusals(pod), ...spec.containers.flatMap(containerRefusals)],
+    }),
+    check('Sandbox', 'It has its own namespaces and no devices.', { refusals: sandboxRefusals(pod) }),
+    check('Volumes', volumes.length === 0 ? 'It has no volumes.' : 'All of them arrive.', {
+      refusals: volumeRefusals(volumes, { allowHostPath: allowHostPath === true }),
+      warnings: allowHostPath ? hostPathWarnings(volumes) : [],
+    }),
+    check('LivenessProbes', 'None would end the pod while it is frozen.', {
+      refusals: spec.containers.flatMap((container) => probeRefusal(container) ?? []),
+    }),
+    check('Readiness', 'The pod is as ready as it will be.', {
+      warnings: [...readinessWarnings(pod), ...carriedStateWarnings(pod)],
+    }),
+  ];
 }
 
 /** What of a pod's spec cannot be restored, wherever its state comes from. */
@@ -78,7 +86,7 @@ export function restoredPodRefusals(pod: Pod): Refusal[] {
   return [
     ...containerListRefusals(pod),
     ...sandboxRefusals(pod),
-    ...(spec.volumes ?? []).flatMap((volume) => volumeRefusal(volume) ?? []),
+    ...volumeRefusals(spec.volumes ?? []),
     ...spec.containers.flatMap(containerRefusals),
   ];
 }
@@ -177,31 +185,6 @@ function sandboxRefusals(pod: Pod): Refusal[] {
   return found;
 }
 
-function volumeRefusal(volume: Volume): Refusal | undefined {
-  const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'emptyDir';
-  if (kind === 'hostPath') {
-    return refusal(
-      'PodNotSupported',
-      `Volume ${volume.name} is a folder of the node (hostPath): the other node has another one.`,
-      'Use an emptyDir or a network volume.',
-    );
-  }
-  if (!CARRIED_VOLUMES.has(kind)) {
-    return refusal(
-      'NotSupportedYet',
-      `Volume ${volume.name} is a ${kind}; such volumes are not supported yet.`,
-      'Supported are emptyDir, configMap, secret, projected and downwardAPI.',
-    );
-  }
-  if (volume.emptyDir?.medium?.startsWith('HugePages')) {
-    return refusal(
-      'NotSupportedYet',
-      `Volume ${volume.name} consists of huge pages; that is not supported yet.`,
-    );
-  }
-  return undefined;
-}
-
 function containerRefusals(container: Container): Refusal[] {
   const { name } = container;
   const found: Refusal[] = [];
@@ -254,13 +237,8 @@ export function carriedStateWarnings(pod: Pod): string[] {
 }
 
 /** What the source agent has found in the running containers. */
-export function inspectionFindings(
-  pod: Pod,
-  containers: readonly ContainerFacts[],
-  tcp: PodMigration['spec']['tcp'],
-): Findings {
+export function processRefusals(pod: Pod, containers: readonly ContainerFacts[]): Refusal[] {
   const refusals: Refusal[] = [];
-  const warnings: string[] = [];
   for (const { name } of pod.spec?.containers ?? []) {
     const facts = containers.find((other) => other.name === name);
     const id = containerId(pod, name);
@@ -292,6 +270,17 @@ export function inspectionFindings(
       refusals.push(refusal('PodNotSupported', `Container ${name}: ${sentence(problem)}`));
     }
   }
+  return refusals;
+}
+
+/** What becomes of the TCP connections that the source agent has found open. */
+export function connectionFindings(
+  pod: Pod,
+  containers: readonly ContainerFacts[],
+  tcp: PodMigration['spec']['tcp'],
+): Findings {
+  const refusals: Refusal[] = [];
+  const warnings: string[] = [];
   const connections = Math.max(0, ...containers.map((facts) => facts.establishedTcpConnections));
   if (connections > 0) {
     const what = connections === 1 ? 'one TCP connection is' : `${connections} TCP connections are`;

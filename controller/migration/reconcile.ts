@@ -13,6 +13,7 @@ import { hasCriuLogs, storeCriuLogs } from './criu-logs.js';
 import { decide, isFinal } from './decide.js';
 import { observe } from './observe.js';
 import type { Decision, EventSpec, Observed } from './observed.js';
+import { isPreflight } from './preflight/is-preflight.js';
 
 /** Decisions that follow each other at once; more means that two states point at each other. */
 const MAX_TURNS = 20;
@@ -171,7 +172,10 @@ export class MigrationReconciler {
     const { status } = context.migration;
     await context.recorder.flush();
     await this.#setFinalizer(context, false);
-    this.parts.metrics.count('lpm_migrations_total', 'Migrations that have ended.', {
+    const [metric, help] = isPreflight(context.migration)
+      ? ['lpm_preflights_total', 'Preflights that have ended.']
+      : ['lpm_migrations_total', 'Migrations that have ended.'];
+    this.parts.metrics.count(metric!, help!, {
       outcome: status?.phase ?? '',
       reason: status?.reason ?? '',
     });

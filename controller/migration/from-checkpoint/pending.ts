@@ -5,6 +5,7 @@ import type { Draft } from '../draft.js';
 import { originOf, restoredName } from '../../../common/pods/restored-name.js';
 import { creating, deletedEarly, plan, refuse, targetPrepared } from '../pending.js';
 import type { Verdict } from '../checks.js';
+import type { Findings } from '../facts.js';
 import { awaitPod, howToMakePod } from './await-pod.js';
 import { savedChecks } from './checks.js';
 import type { SavedFacts } from './facts.js';
@@ -29,7 +30,11 @@ function judge(draft: Draft): void {
   else accept(draft, saved, verdict);
 }
 
-function accept(draft: Draft, facts: SavedFacts, { candidates, warnings }: Verdict): void {
+function accept(
+  draft: Draft,
+  facts: SavedFacts,
+  { candidates, warnings }: Findings & Pick<Verdict, 'candidates'>,
+): void {
   const { migration } = draft.observed;
   const { targetNode } = migration.spec;
   const bound = facts.binding.bound!;
