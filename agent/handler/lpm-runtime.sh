@@ -195,7 +195,7 @@ done
 
 find_runtime
 case $verb in
-  create | start) ;;
+  create | start | state) ;;
   *) exec "$real" "$@" ;;
 esac
 
@@ -248,10 +248,21 @@ for word do
 done
 case $id in '' | .* | *[!A-Za-z0-9_.+-]*) exec "$real" "$@" ;; esac
 
+restored=$state/restored/$id
 if [ "$verb" = start ]; then
   # A restored container runs already.
-  [ -e "$state/restored/$id" ] && exit 0
-  exec "$real" "$@"
+  [ -e "$restored" ] || exec "$real" "$@"
+  echo started >"$restored" || die "cannot write $restored"
+  exit 0
+fi
+if [ "$verb" = state ]; then
+  # CRI-O asks between create and start, and starts only what is "created".
+  mark=''
+  if [ -e "$restored" ]; then IFS= read -r mark <"$restored"; fi
+  [ "$mark" = created ] || exec "$real" "$@"
+  said=$("$real" "$@") || exit
+  printf '%s\n' "$said" | sed -E 's/("status": *)"(running|paused)"/\1"created"/'
+  exit
 fi
 
 # ---------------------------------------------------------------------------------------------------------------- create
@@ -471,7 +482,7 @@ fi
   failed "nothing of it has executed: the mark was another's"
 }
 # fault: handler.restored
-mkdir -p "$state/restored" && : >"$state/restored/$id" || failed "cannot write to $state/restored"
+mkdir -p "$state/restored" && echo created >"$restored" || failed "cannot write to $state/restored"
 printf 'container %s\n' "$id" >"$attempt/completed" && sync "$attempt/completed" &&
   mv "$attempt/completed" "$container/completed" && sync "$container"
 # fault: handler.completed

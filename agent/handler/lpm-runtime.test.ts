@@ -28,6 +28,7 @@ const id = 'a'.repeat(64);
  */
 const fakeRuntime = `#!/bin/sh
 echo "$*" >>"$FAKE/calls"
+case " $* " in *" state "*) cat "$FAKE/state"; exit ;; esac
 case " $* " in *" restore "*) ;; *) exit 0 ;; esac
 [ ! -e "$FAKE/fail-early" ] || { echo '(0.1) Error (criu/x.c:1): boom' >"$LPM_ATTEMPT/work/restore.log"; exit 1; }
 script=$(sed -n 's/^action-script //p' "$CRIU_CONFIG_FILE")
@@ -73,7 +74,7 @@ interface Home {
   rootfs: string;
   put(file: string, content?: string): void;
   /** Runs the handler to its end. */
-  run(...args: string[]): Promise<{ code: number; stderr: string }>;
+  run(...args: string[]): Promise<{ code: number; stderr: string; stdout: string }>;
   start(...args: string[]): ChildProcess;
   create(containerId?: string): Promise<{ code: number; stderr: string }>;
   calls(): string[];
@@ -109,12 +110,13 @@ function home(
       env: { PATH: `${join(dir, 'fake/bin')}:${process.env.PATH}`, FAKE: join(dir, 'fake') },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-  const run = (...args: string[]): Promise<{ code: number; stderr: string }> =>
+  const run: Home['run'] = (...args) =>
     new Promise((resolve) => {
       const child = start(...args);
-      let stderr = '';
+      let [stderr, stdout] = ['', ''];
       child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-      child.on('close', (code) => resolve({ code: code ?? 255, stderr }));
+      child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+      child.on('close', (code) => resolve({ code: code ?? 255, stderr, stdout }));
     });
   const lines = (file: string): string[] =>
     existsSync(join(dir, file)) ? readFileSync(join(dir, file), 'utf8').trim().split('\n') : [];
@@ -393,6 +395,45 @@ test('start of a restored container succeeds without the runtime, and marks say 
   assert.equal(it.calls().length, before);
   await it.run('--root', '/r', 'start', 'b'.repeat(64));
   assert.equal(it.calls().length, before + 1);
+});
+
+/** What runc 1.3 says of a container (CRI-O 1.36 reads `status`, and starts only what is "created"). */
+const runcState = (status: string): string =>
+  JSON.stringify(
+    {
+      ociVersion: '1.2.1',
+      id,
+      pid: 4711,
+      status,
+      bundle: '/b',
+      annotations: { note: '"status": "running"' },
+    },
+    null,
+    2,
+  );
+
+for (const status of ['running', 'paused']) {
+  test(`a restored container that is ${status} counts as created until it is started`, async (t) => {
+    const it = home(t, crioAnnotations);
+    makeReady(it);
+    it.put('fake/state', runcState(status));
+    assert.equal((await it.create()).code, 0);
+    const asked = async (): Promise<unknown> =>
+      JSON.parse((await it.run('--root=/run/crun', 'state', id)).stdout) as unknown;
+    assert.deepEqual(await asked(), JSON.parse(runcState('created')));
+    assert.equal((await it.run('--root=/run/crun', 'start', id)).code, 0);
+    assert.deepEqual(await asked(), JSON.parse(runcState(status)));
+  });
+}
+
+test('a restored container that has ended before its start is told as it is', async (t) => {
+  const it = home(t, crioAnnotations);
+  makeReady(it);
+  assert.equal((await it.create()).code, 0);
+  it.put('fake/state', runcState('stopped'));
+  assert.equal((await it.run('state', id)).stdout, runcState('stopped') + '\n');
+  rmSync(join(it.dir, 'fake/state'));
+  assert.equal((await it.run('state', id)).code, 1);
 });
 
 test('conmon with equals signs and crun with its root is understood', async (t) => {
