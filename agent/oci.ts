@@ -11,6 +11,7 @@ export const DEFAULT_RUNTIME_ROOTS = ['/run/containerd/runc/k8s.io', '/run/runc'
 
 /** The part of an OCI runtime's config.json that the agent reads (opencontainers/runtime-spec). */
 export interface OciSpec {
+  annotations?: Record<string, string>;
   root?: { path?: string };
   process?: {
     user?: { uid?: number; gid?: number };

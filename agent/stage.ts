@@ -6,6 +6,7 @@ import { linkArtifacts, pullArtifacts, type ReceivedFile, type Source } from './
 import type { ArtifactFile } from './artifacts.js';
 import { writeEarlierLog } from './container-log.js';
 import type { Context } from './context.js';
+import { waitingLogPath } from './log-path.js';
 import { readText, type OciSpec } from './oci.js';
 import { syncPath, writeDurably } from './state.js';
 import { checkDeletions, checkTar } from './tar-check.js';
@@ -132,7 +133,7 @@ export async function markReady(
   handler: WaitingHandler,
 ): Promise<void> {
   const folder = context.state.container(podUid, name);
-  const { logPath } = await context.cri.containerInfo(handler.containerId);
+  const logPath = await waitingLogPath(context.host, context.cri, handler);
   if (logPath) await writeEarlierLog(join(folder, 'stage', 'container.log'), context.host.path(logPath));
   writeDurably(join(folder, 'ready'), `restore ${restoreUid}\ncontainer ${handler.containerId}\n`);
 }
