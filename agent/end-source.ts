@@ -8,7 +8,7 @@ import { thawAll } from './freeze.js';
 import type { CheckedPod } from './names.js';
 import { findPodCgroup } from './pod-view.js';
 import { isAlive, killNow, pendingSignals } from './process.js';
-import { containerCgroups, type NamedCgroup } from './thaw.js';
+import { everyContainerCgroup, type NamedCgroup } from './thaw.js';
 import { wayOut } from './way-out.js';
 
 /** The kubelet comes to stopping the sandbox within seconds of the pod's deletion; a busy one takes longer. */
@@ -72,7 +72,7 @@ function fence(cgroup: FreezerCgroup): void {
 
 /** Kills every process of the pod's containers (not the sandbox's own) while the fence stays up. */
 async function endContainers(context: Context, pod: CheckedPod, podCgroup: FreezerCgroup): Promise<number> {
-  const containers = await containerCgroups(context, pod.uid, podCgroup);
+  const containers = await everyContainerCgroup(context, pod.uid, podCgroup);
   const doomed = containers.flatMap(({ cgroup }) => processesBelow(cgroup.dir));
   if (doomed.length === 0) {
     // An empty, frozen container cgroup would keep the runtime from removing it.
@@ -134,7 +134,7 @@ async function sweepWhileStopping(
   const killed = new Set<number>();
   const end = performance.now() + DYING_LIMIT_MS;
   while (performance.now() < end) {
-    const containers = await containerCgroups(context, pod.uid, podCgroup);
+    const containers = await everyContainerCgroup(context, pod.uid, podCgroup);
     thawAll(containers.map(({ cgroup }) => cgroup));
     const living = livingIn(containers);
     for (const pid of living) if (killNow(pid)) killed.add(pid);

@@ -7,7 +7,7 @@ import { freezerOf, processesBelow, type FreezerCgroup } from './cgroup.js';
 import { claimRevoked, type ClaimState } from './claim.js';
 import type { Context } from './context.js';
 import { findPodCgroup } from './pod-view.js';
-import { containerCgroups } from './thaw.js';
+import { everyContainerCgroup } from './thaw.js';
 import { descendants, isAlive, killNow } from './process.js';
 import { observePod, type WaitingHandler } from './target.js';
 
@@ -55,14 +55,17 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
  * that waited for its state comes from the checkpoint, as nothing else was ever started there.
  */
 async function endLeftovers(context: Context, podUid: string, end: number): Promise<void> {
-  const names = new Set(observePod(context.state, podUid).map(({ name }) => name));
-  if (names.size === 0) return;
+  const observed = observePod(context.state, podUid);
+  if (observed.length === 0) return;
+  const names = new Set(observed.map(({ name }) => name));
+  // CRI-O tells no name of a container that is still being created.
+  const ids = new Set(observed.map(({ handler }) => handler?.containerId));
   const podCgroup = await findPodCgroup(context.host, context.cri, context.runtimeRoots, podUid);
   if (!podCgroup) return;
   for (;;) {
-    const cgroups = await containerCgroups(context, podUid, podCgroup);
+    const cgroups = await everyContainerCgroup(context, podUid, podCgroup);
     const left = cgroups
-      .filter(({ name }) => names.has(name))
+      .filter(({ name, containerId }) => names.has(name) || ids.has(containerId))
       .flatMap(({ cgroup }) => processesBelow(cgroup.dir))
       .filter((pid) => isAlive(pid));
     if (left.length === 0) return;

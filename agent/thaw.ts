@@ -37,6 +37,32 @@ export function cgroupsAmong(containers: readonly Container[], pod: FreezerCgrou
   });
 }
 
+/** A container's cgroup carries its ID: 64 hex digits with containerd and CRI-O. */
+const CONTAINER_ID = /[0-9a-f]{64}/;
+
+/**
+ * All cgroups below the pod's but its sandboxes' and the monitors', also of containers that the runtime does not tell of: CRI-O lists
+ * none before its `create` has returned, and that takes as long as the fence is up. Those have no name.
+ */
+export async function everyContainerCgroup(
+  context: Pick<Context, 'cri'>,
+  podUid: string,
+  pod: FreezerCgroup,
+): Promise<NamedCgroup[]> {
+  const [containers, sandboxes] = await Promise.all([
+    context.cri.containers(podUid),
+    context.cri.sandboxes(podUid),
+  ]);
+  const known = cgroupsAmong(containers, pod);
+  const others = childCgroups(pod.dir).flatMap((child) => {
+    const containerId = CONTAINER_ID.exec(child)?.[0];
+    if (!containerId || child.includes('conmon')) return [];
+    if ([...sandboxes, ...containers].some(({ id }) => id === containerId)) return [];
+    return [{ name: '', containerId, cgroup: { version: pod.version, dir: join(pod.dir, child) } }];
+  });
+  return [...known, ...others];
+}
+
 /**
  * Lets a frozen source run on: the containers and the fence around the pod. What is not frozen is left alone.
  *
