@@ -4,6 +4,7 @@
 import { build } from 'esbuild';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { installObjects } from './manifests/install.mjs';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 
@@ -83,7 +84,12 @@ export async function bundlePlugin(outdir) {
     plugins: [leaveOut],
     logLevel: 'warning',
     banner: { js: `#!/usr/bin/env node\n${requireShim}` },
-    define: { LPM_VERSION: JSON.stringify(version), LPM_FAULTS: 'false' },
+    define: {
+      LPM_VERSION: JSON.stringify(version),
+      LPM_FAULTS: 'false',
+      // A string, which no parser of JavaScript looks into; it stands in the one module that names it (plugin/install/bundled.ts).
+      LPM_MANIFESTS: JSON.stringify(JSON.stringify(await installObjects())),
+    },
     dropLabels: ['FAULT'],
   });
   for (const name of ['kubectl-migrate', 'kubectl-checkpoint']) {

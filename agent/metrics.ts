@@ -12,7 +12,7 @@ export class Metrics {
     this.counters.set(key, (this.counters.get(key) ?? 0) + by);
   }
 
-  /** A number that is asked for when it is scraped. */
+  /** A number that is asked for when it is scraped; the name may carry labels. */
   gauge(name: string, read: () => number | Promise<number>): void {
     this.gauges.set(name, read);
   }
@@ -42,7 +42,7 @@ export class Metrics {
       lines.push(`# HELP ${name} ${HELP[name] ?? name}`, `# TYPE ${name} ${kind}`);
     };
     for (const [name, read] of this.gauges) {
-      type(name, 'gauge');
+      type(name.replace(/\{.*/, ''), 'gauge');
       // What cannot be known now is NaN, as Prometheus has it.
       lines.push(
         `${name} ${await Promise.resolve()
@@ -61,6 +61,7 @@ export class Metrics {
 }
 
 const HELP: Readonly<Record<string, string>> = {
+  lpm_agent_build_info: 'Which version runs here.',
   lpm_agent_operations_total: 'Operations by outcome.',
   lpm_agent_operation_seconds: 'Time that operations took.',
   lpm_agent_bytes_sent_total: 'Artifact bytes sent to other agents.',

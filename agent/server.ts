@@ -62,6 +62,7 @@ export async function startAgent(
   );
   const frozenContainers = async (): Promise<number> =>
     (await frozenPods(context)).reduce((sum, { containerNames }) => sum + containerNames.length, 0);
+  context.metrics.gauge(`lpm_agent_build_info{version="${context.version}"}`, () => 1);
   context.metrics.gauge('lpm_agent_frozen_containers', frozenContainers);
   context.metrics.gauge('lpm_agent_checkpoints', () => knownCheckpoints(context.state).length);
   context.metrics.gauge(

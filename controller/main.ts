@@ -78,6 +78,7 @@ async function main(): Promise<void> {
     retention: retentionLimits(flags),
     leadership,
   });
+  controller.metrics.gauge('lpm_controller_build_info', 'Which version runs here.', () => 1, { version });
   // Not one thing more is done, not even tidying up: the next leader may have begun. The kubelet starts us again.
   leadership.lost.addEventListener('abort', () => fail(leadership.lost.reason));
   const health = flags.healthListen

@@ -8,7 +8,7 @@ interface Family {
 
 export class Metrics {
   readonly #families = new Map<string, Family>();
-  readonly #gauges: { name: string; help: string; read: () => number }[] = [];
+  readonly #gauges: { name: string; help: string; read: () => number; labels: string }[] = [];
 
   /** Adds to a counter; it is made when it is first named. */
   count(name: string, help: string, labels: Record<string, string> = {}, by = 1): void {
@@ -19,8 +19,8 @@ export class Metrics {
   }
 
   /** A value that is read when somebody asks. */
-  gauge(name: string, help: string, read: () => number): void {
-    this.#gauges.push({ name, help, read });
+  gauge(name: string, help: string, read: () => number, labels: Record<string, string> = {}): void {
+    this.#gauges.push({ name, help, read, labels: labelText(labels) });
   }
 
   text(): string {
@@ -29,8 +29,8 @@ export class Metrics {
       lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
       for (const [labels, value] of values) lines.push(`${name}${labels} ${value}`);
     }
-    for (const { name, help, read } of this.#gauges) {
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${read()}`);
+    for (const { name, help, read, labels } of this.#gauges) {
+      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name}${labels} ${read()}`);
     }
     return `${lines.join('\n')}\n`;
   }

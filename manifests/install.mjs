@@ -2,7 +2,7 @@
 // `kubectl apply -f`. What `kubectl kustomize manifests` prints are the same objects (test/install/manifests.test.ts).
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 
 const folder = new URL('./', import.meta.url);
 const read = (name) => readFile(new URL(name, folder), 'utf8');
@@ -12,6 +12,11 @@ export async function installYaml() {
   const { resources } = parse(await read('kustomization.yaml'));
   const texts = await Promise.all(resources.map(read));
   return texts.map((text) => text.trimEnd()).join('\n---\n') + '\n';
+}
+
+/** The same objects, without their comments: what the plugin is built with. */
+export async function installObjects() {
+  return parseAllDocuments(await installYaml()).map((document) => document.toJS());
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -11,6 +11,7 @@ import type { AnyCommand } from './command.js';
 import { completionCommand } from './completion/command.js';
 import { deleteCommand } from './delete/command.js';
 import { describeCommand } from './describe/command.js';
+import { doctorCommand } from './doctor/command.js';
 import { drainCommand } from './drain/command.js';
 import { listCommand } from './list/command.js';
 import { logsCommand } from './logs/command.js';
@@ -30,6 +31,7 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     describeCommand,
     deleteCommand,
     drainCommand,
+    doctorCommand,
     completionCommand,
     versionCommand,
   ],

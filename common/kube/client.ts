@@ -4,7 +4,7 @@
  * request, know no timeouts, turn times into Date objects and drop fields that they do not know.
  */
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { API_VERSION, GROUP, VERSION } from '../api/names.js';
@@ -59,6 +59,7 @@ interface CallOptions {
   accept?: string;
   timeoutMs?: number;
   signal?: AbortSignal;
+  onHeaders?: (headers: IncomingHttpHeaders) => void;
 }
 
 export class KubeClient {
@@ -94,6 +95,7 @@ export class KubeClient {
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
     try {
       const response = await this.#send(method, path, { ...options, signal });
+      options.onHeaders?.(response.headers);
       const text = await readAll(response);
       if ((response.statusCode ?? 500) >= 400) throw ApiError.fromResponse(response.statusCode ?? 500, text);
       return text;
@@ -105,6 +107,13 @@ export class KubeClient {
       }
       throw unreachable(this.server, error);
     }
+  }
+
+  /** What is read together with the time of day that the server gives it, in milliseconds since 1970 and whole seconds. */
+  async dated<T>(path: string): Promise<{ body: T; date?: number }> {
+    let date: number | undefined;
+    const body = await this.json<T>('GET', path, { onHeaders: (headers) => (date = timeOf(headers.date)) });
+    return { body, ...(date === undefined ? {} : { date }) };
   }
 
   /**
@@ -424,6 +433,11 @@ function impersonation(as: KubeClientOptions['impersonate']): Record<string, str
     ...(as?.user ? { 'Impersonate-User': as.user } : {}),
     ...(as?.groups?.length ? { 'Impersonate-Group': as.groups } : {}),
   };
+}
+
+function timeOf(date: string | undefined): number | undefined {
+  const time = Date.parse(date ?? '');
+  return Number.isNaN(time) ? undefined : time;
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {

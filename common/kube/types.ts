@@ -17,7 +17,8 @@ export interface KubeObject {
   metadata: ObjectMeta;
 }
 
-type Typed<T extends { metadata?: unknown }> = Omit<Plain<T>, 'metadata'> & { metadata: ObjectMeta };
+/** A kind of client-node's with the metadata that ours have. */
+export type Typed<T extends { metadata?: unknown }> = Omit<Plain<T>, 'metadata'> & { metadata: ObjectMeta };
 
 export type Pod = Typed<V1Pod>;
 export type Node = Typed<V1Node>;

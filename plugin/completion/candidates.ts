@@ -20,7 +20,7 @@ export interface Candidates {
 const nothing = (): Candidates => ({ words: [], objects: [], files: false });
 
 /** Flags whose value is the name of something. */
-const VALUE_KINDS: Record<string, Completable> = { to: 'nodes', namespace: 'namespaces' };
+const VALUE_KINDS: Record<string, Completable> = { to: 'nodes', node: 'nodes', namespace: 'namespaces' };
 const VALUE_CONFIG: Record<string, NonNullable<Candidates['config']>> = {
   context: 'get-contexts',
   cluster: 'get-clusters',

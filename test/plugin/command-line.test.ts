@@ -55,6 +55,7 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
       'migrate list',
       'migrate cancel',
       'migrate resolve',
+      'migrate doctor',
       'migrate version',
       'checkpoint list',
       'checkpoint describe',
