@@ -392,7 +392,8 @@ if [ "$number" -gt 1 ] && [ -e "$stage/SHA256SUMS" ]; then
     failed "the staged checkpoint is damaged: $(head -n 1 "$attempt/layer.log")"
 fi
 
-rootfs=$(grep -oE '"root": ?\{[^{}]*\}' "$config" | grep -oE '"path": ?"[^"\\]*"')
+# CRI-O writes its config.json in many lines. (Within its strings no line ends: JSON escapes that.)
+rootfs=$(tr -d '\n\t' <"$config" | grep -oE '"root": ?\{[^{}]*\}' | grep -oE '"path": ?"[^"\\]*"')
 rootfs=${rootfs%\"} rootfs=${rootfs##*\"}
 case $rootfs in
   '') failed "no root file system is named in $config" ;;

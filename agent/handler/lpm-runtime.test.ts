@@ -85,6 +85,7 @@ function home(
   t: TestContext,
   annotations: Record<string, string> = containerdAnnotations,
   more: object = {},
+  indent = '',
 ): Home {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-handler-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
@@ -104,7 +105,7 @@ function home(
   // Long, for busy machines; the tests of the deadline itself shorten it.
   put('etc/wait-seconds', '60');
   mkdirSync(join(dir, 'bundle/rootfs'), { recursive: true });
-  put('bundle/config.json', JSON.stringify({ root: { path: 'rootfs' }, annotations, ...more }));
+  put('bundle/config.json', JSON.stringify({ root: { path: 'rootfs' }, annotations, ...more }, null, indent));
   const start = (...args: string[]): ChildProcess =>
     spawn(join(dir, 'bin/lpm-runtime'), args, {
       env: { PATH: `${join(dir, 'fake/bin')}:${process.env.PATH}`, FAKE: join(dir, 'fake') },
@@ -160,11 +161,17 @@ const containerdAnnotations = {
   'io.kubernetes.cri.container-type': 'container',
   'lpm.my.domain/migration': migration,
 };
+/** As CRI-O 1.36 writes them: the pod's own stand beside the container's, which are repeated as JSON. */
 const crioAnnotations = {
-  'io.kubernetes.pod.uid': podUid,
+  'io.container.manager': 'cri-o',
   'io.kubernetes.container.name': 'main',
+  'io.kubernetes.container.restartCount': '0',
+  'io.kubernetes.cri-o.Annotations': JSON.stringify({ 'io.kubernetes.container.restartCount': '0' }),
   'io.kubernetes.cri-o.ContainerType': 'container',
-  'io.kubernetes.cri-o.Annotations': JSON.stringify({ 'lpm.my.domain/migration': migration, other: '"x"' }),
+  'io.kubernetes.cri-o.Metadata': JSON.stringify({ name: 'main' }),
+  'io.kubernetes.pod.uid': podUid,
+  'kubernetes.io/config.source': 'api',
+  'lpm.my.domain/migration': migration,
 };
 
 /** What the agent leaves for the handler. */
@@ -184,6 +191,8 @@ const table: {
   given?: (home: Home) => void;
   then: 'creates' | 'restores' | 'refuses';
   says?: RegExp;
+  /** Of config.json; containerd writes one line. */
+  indent?: string;
 }[] = [
   {
     name: 'a container of a pod that no migration made is created at once',
@@ -331,6 +340,21 @@ const table: {
     annotations: crioAnnotations,
     given: makeReady,
     then: 'restores',
+    indent: '\t',
+  },
+  {
+    name: "a pod's annotations that stand only as JSON inside a string count too",
+    annotations: {
+      'io.kubernetes.pod.uid': podUid,
+      'io.kubernetes.container.name': 'main',
+      'io.kubernetes.cri-o.ContainerType': 'container',
+      'io.kubernetes.cri-o.Annotations': JSON.stringify({
+        'lpm.my.domain/migration': migration,
+        other: '"x"',
+      }),
+    },
+    given: makeReady,
+    then: 'restores',
   },
   {
     name: 'a claim of another migration lets nothing execute',
@@ -344,9 +368,9 @@ const table: {
   },
 ];
 
-for (const { name, annotations, more, given, then, says } of table) {
+for (const { name, annotations, more, given, then, says, indent } of table) {
   test(name, async (t) => {
-    const it = home(t, annotations, more);
+    const it = home(t, annotations, more, indent);
     given?.(it);
     const { code, stderr } = await it.create();
     const creates = it.calls().filter((call) => / create /.test(call));
