@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { freezerOf, podCgroupOf } from './cgroup.js';
+import { freezerOf, podCgroupByName, podCgroupOf } from './cgroup.js';
 
 const uid = '18646aa0-e6f7-4a62-9a09-4f224737922a';
 const id = '6ec08a9d99f46af9a085e8ef6daa9172eb90578ebf414e25693e1a9546a56b4f';
@@ -44,4 +47,24 @@ const pods: [name: string, dir: string, expected: string | undefined][] = [
 ];
 for (const [name, dir, expected] of pods) {
   test(name, () => assert.equal(podCgroupOf({ version: 1, dir }, uid)?.dir, expected));
+}
+
+const trees: [name: string, folder: string, version: 1 | 2][] = [
+  ['cgroupfs and cgroup v1', `freezer/kubepods/besteffort/pod${uid}`, 1],
+  ['a guaranteed pod with cgroupfs', `kubepods/pod${uid}`, 2],
+  [
+    'systemd and cgroup v2',
+    `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid.replaceAll('-', '_')}.slice`,
+    2,
+  ],
+];
+for (const [name, folder, version] of trees) {
+  test(`a pod without any process is found where the kubelet makes its cgroup: ${name}`, (t) => {
+    const root = mkdtempSync(join(tmpdir(), 'lpm-cgroup-'));
+    t.after(() => rmSync(root, { recursive: true }));
+    mkdirSync(join(root, folder), { recursive: true });
+    mkdirSync(join(root, folder, '..', 'pod18646aa0-0000-0000-0000-000000000000'));
+    assert.deepEqual(podCgroupByName(root, uid), { version, dir: join(root, folder) });
+    assert.equal(podCgroupByName(root, uid.replace('1', '2')), undefined);
+  });
 }

@@ -43,6 +43,31 @@ export function podCgroupOf(container: FreezerCgroup, podUid: string): FreezerCg
   return matches ? { version: container.version, dir } : undefined;
 }
 
+/**
+ * The cgroup of a pod where the kubelet makes it: below `kubepods` (cgroupfs) or `kubepods.slice` (systemd), that of a pod that is
+ * not guaranteed its resources below its class.
+ *
+ * @param cgroupRoot the mount point, usually /sys/fs/cgroup
+ */
+export function podCgroupByName(cgroupRoot: string, podUid: string): FreezerCgroup | undefined {
+  for (const [version, root] of [
+    [1, join(cgroupRoot, 'freezer')],
+    [2, cgroupRoot],
+  ] as const) {
+    const tops = childCgroups(root).filter((name) => name === 'kubepods' || name === 'kubepods.slice');
+    for (const top of tops.map((name) => join(root, name))) {
+      const classes = childCgroups(top).filter((name) => /(^|-)(besteffort|burstable)(\.slice)?$/.test(name));
+      for (const parent of [top, ...classes.map((name) => join(top, name))]) {
+        for (const name of childCgroups(parent)) {
+          const pod = podCgroupOf({ version, dir: join(parent, name, 'any') }, podUid);
+          if (pod) return pod;
+        }
+      }
+    }
+  }
+  return undefined;
+}
+
 export type FreezerState = 'thawed' | 'freezing' | 'frozen';
 
 /** The effective state: also frozen when an ancestor is. */

@@ -6,7 +6,7 @@ import { processesBelow, setFreezer, waitFrozen, type FreezerCgroup } from './cg
 import type { Context } from './context.js';
 import { thawAll } from './freeze.js';
 import type { CheckedPod } from './names.js';
-import { findPodCgroup } from './pod-view.js';
+import { findPodCgroup, sandboxProcess } from './pod-view.js';
 import { isAlive, killNow, pendingSignals } from './process.js';
 import { everyContainerCgroup, type NamedCgroup } from './thaw.js';
 import { wayOut } from './way-out.js';
@@ -115,12 +115,12 @@ const livingIn = (containers: readonly NamedCgroup[]): number[] =>
   containers.flatMap(({ cgroup }) => processesBelow(cgroup.dir)).filter((pid) => isAlive(pid));
 
 /** The kubelet (through the runtime) has signalled the sandbox's process, or the sandbox is over. */
-async function sandboxIsStopping(context: Context, pod: CheckedPod): Promise<boolean> {
-  const [sandbox] = await context.cri.sandboxes(pod.uid);
+async function sandboxIsStopping({ cri, host, runtimeRoots }: Context, pod: CheckedPod): Promise<boolean> {
+  const [sandbox] = await cri.sandboxes(pod.uid);
   if (!sandbox || sandbox.state === PodSandboxState.SANDBOX_NOTREADY) return true;
-  const pid = await context.cri.sandboxPid(sandbox.id).catch(() => 0);
+  const pid = await sandboxProcess(host, cri, runtimeRoots, sandbox.id);
   if (pid === 0) return false;
-  if (!isAlive(pid)) return true;
+  if (pid === undefined || !isAlive(pid)) return true;
   const pending = pendingSignals(pid);
   return pending.kill || pending.term;
 }

@@ -5,7 +5,7 @@ import {
   type Container,
   type PodSandbox,
 } from '../proto/gen/runtime/v1/cri.js';
-import { podCgroupOf, freezerOf, type FreezerCgroup } from './cgroup.js';
+import { podCgroupByName, podCgroupOf, freezerOf, type FreezerCgroup } from './cgroup.js';
 import type { Cri } from './cri.js';
 import type { Host } from './host.js';
 import type { CheckedPod } from './names.js';
@@ -56,8 +56,8 @@ export async function runningContainers(
 }
 
 /**
- * The pod's cgroup: the parent of its sandbox's or a container's. Undefined when the runtime knows no process of the pod, or
- * does not keep the pod's containers below one cgroup.
+ * The pod's cgroup: the parent of its sandbox's or a container's, or where the kubelet makes it. Undefined when there is none, or
+ * the runtime does not keep the pod's containers below one cgroup.
  */
 export async function findPodCgroup(
   host: Host,
@@ -67,9 +67,11 @@ export async function findPodCgroup(
 ): Promise<FreezerCgroup | undefined> {
   const sandboxes = await cri.sandboxes(podUid);
   const ids = [...sandboxes.map(({ id }) => id), ...(await cri.containers(podUid)).map(({ id }) => id)];
-  const known = podCgroupByIds(host, roots, podUid, ids);
+  // CRI-O runs without a sandbox process by default (drop_infra_ctr), and tells nothing of a container that it is creating.
+  const known =
+    podCgroupByIds(host, roots, podUid, ids) ?? podCgroupByName(host.path('/sys/fs/cgroup'), podUid);
   if (known) return known;
-  // CRI-O may run without a sandbox process (drop_infra_ctr), and a runtime may keep its state elsewhere.
+  // A runtime may keep its state elsewhere.
   for (const { id, state } of sandboxes) {
     if (state !== PodSandboxState.SANDBOX_READY) continue;
     const pid = await cri.sandboxPid(id);
@@ -79,6 +81,27 @@ export async function findPodCgroup(
     if (cgroup) return cgroup;
   }
   return undefined;
+}
+
+/**
+ * A sandbox's own process, as the OCI runtime's record tells it, else the container runtime. CRI-O does not answer for a sandbox as
+ * long as it waits for that process to end.
+ *
+ * @returns 0 when the sandbox has none (drop_infra_ctr) or nobody tells, undefined when it has ended
+ */
+export async function sandboxProcess(
+  host: Host,
+  cri: Pick<Cri, 'sandboxPid'>,
+  roots: readonly string[],
+  sandboxId: string,
+): Promise<number | undefined> {
+  try {
+    return findOciContainer(host, roots, sandboxId).pid;
+  } catch (error) {
+    if (!(error instanceof LpmError)) throw error;
+    if (error.reason === 'PodNotRunning') return undefined;
+  }
+  return cri.sandboxPid(sandboxId).catch(() => 0);
 }
 
 /** A pod's cgroup as the OCI runtime's records of its sandbox or containers tell it. */
