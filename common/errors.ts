@@ -32,6 +32,8 @@ export const ERRORS = {
   // Wrong requests
   InvalidArgument: { grpcStatus: GRPC.INVALID_ARGUMENT, retryable: false },
   NotAuthorized: { grpcStatus: GRPC.PERMISSION_DENIED, retryable: false },
+  /** A certificate that is not there yet, or has expired: it is renewed. */
+  NoCertificate: passing,
   // What is not there
   PodNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },
   ContainerNotFound: { grpcStatus: GRPC.NOT_FOUND, retryable: false },

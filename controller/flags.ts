@@ -6,12 +6,12 @@ import { REJOIN_MS } from './migration/frozen.js';
 import type { Limits } from './checkpoint/retention.js';
 import { parseDuration } from '../common/duration.js';
 import { parseBytes } from '../common/quantity.js';
+import { certificateTimes, identityFlags, type IdentityFlags } from './identity/flags.js';
 import type { ElectionTimes } from './leader/election.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
-export interface Flags {
+export interface Flags extends IdentityFlags {
   kubeconfig: string | undefined;
-  tlsDir: string;
   agentPort: number;
   namespace: string;
   healthListen: string;
@@ -92,11 +92,6 @@ export function parseFlags(args: string[], version: string): Flags {
     .version(version)
     .options({
       kubeconfig: { type: 'string', describe: 'Kubeconfig file; without it the ServiceAccount of the pod' },
-      'tls-dir': {
-        type: 'string',
-        default: '/etc/lpm/tls',
-        describe: 'Folder with tls.crt, tls.key and ca.crt for the agents',
-      },
       'agent-port': { type: 'number', default: AGENT_PORT, describe: 'Port of the agents on their nodes' },
       namespace: {
         type: 'string',
@@ -140,6 +135,7 @@ export function parseFlags(args: string[], version: string): Flags {
         describe: 'Name of the Lease, in the namespace given with --namespace',
       },
     })
+    .options(identityFlags)
     .options({
       'api-wait-seconds': {
         type: 'number',
@@ -205,6 +201,7 @@ export function parseFlags(args: string[], version: string): Flags {
         if (!(flags[name] > 0)) throw new Error(`--${name} must be a number above 0.`);
       }
       electionTimes(flags as unknown as Flags);
+      certificateTimes(flags as unknown as Flags);
       return true;
     })
     .strict()

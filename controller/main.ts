@@ -6,12 +6,14 @@ import { ApiError, ApiUnreachable } from '../common/kube/api-error.js';
 import { backoffMs, pause } from '../common/kube/backoff.js';
 import { KubeClient } from '../common/kube/client.js';
 import { loadProgramConfig } from '../common/kube/config.js';
-import { agentCredentials } from './agents/pool.js';
+import { clientCredentials } from '../common/grpc/client-credentials.js';
 import { electionTimes, parseFlags, retentionLimits } from './flags.js';
 import { serveHealth } from './health.js';
+import { startIdentity } from './identity/start.js';
 import { LeaderElector } from './leader/elector.js';
 import { soleLeader } from './leader/leadership.js';
 import { Log } from './log.js';
+import { Metrics } from './metrics.js';
 import { requireCrds, runController } from './run.js';
 
 declare const LPM_VERSION: string | undefined;
@@ -21,7 +23,7 @@ const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : 'development';
 const REQUEST_TIMEOUT_MS = 15_000;
 
 /** Asks again while the API server cannot be reached: at the start of a cluster it may come after us. */
-async function reachable(log: Log, waitSeconds: number, ask: () => Promise<void>): Promise<void> {
+async function reachable<T>(log: Log, waitSeconds: number, ask: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + waitSeconds * 1000;
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -60,11 +62,23 @@ async function main(): Promise<void> {
     timeoutMs: REQUEST_TIMEOUT_MS,
     beforeWrite: () => leadership.assertLeader(),
   });
-  const agentTls = await agentCredentials(flags.tlsDir);
-  await reachable(log, flags.apiWaitSeconds, () => requireCrds(client));
+  const identityClient = new KubeClient(config, {
+    userAgent: `lpm-controller/${version} (identity)`,
+    timeoutMs: REQUEST_TIMEOUT_MS,
+  });
+  const metrics = new Metrics();
+  const identity = await reachable(log, flags.apiWaitSeconds, async () => {
+    await requireCrds(client);
+    return startIdentity({
+      ...{ flags, leadership, log, metrics, namespace: flags.namespace },
+      client: identityClient,
+      leaderClient: client,
+    });
+  });
   const controller = runController({
     client,
-    agentTls,
+    agentTls: clientCredentials(identity.source),
+    metrics,
     agentPort: flags.agentPort,
     workers: flags.workers,
     log,
@@ -92,8 +106,10 @@ async function main(): Promise<void> {
   /** Everything that is under way is let go before the next leader is let in. */
   const stopped = async () => {
     await controller.stop();
+    await identity.stop();
     health?.close();
     client.close();
+    identityClient.close();
     await elector?.release();
   };
   const stop = (signal: string) => {

@@ -28,7 +28,8 @@ import { WorkQueue, type Requeue } from './queue.js';
 
 export interface ControllerOptions {
   client: KubeClient;
-  agentTls: ChannelCredentials;
+  /** The certificate for the agents as it is now. */
+  agentTls: () => ChannelCredentials;
   agentPort: number;
   /** Objects that are worked on at the same time, of each kind. */
   workers: number;
@@ -42,6 +43,8 @@ export interface ControllerOptions {
   retention?: Limits;
   /** Namespace of controller and agents. */
   namespace?: string;
+  /** Default: metrics of its own. */
+  metrics?: Metrics;
   /** How often, and how soon, what nobody works with any more is put an end to. */
   sweepTimes?: SweepTimes;
 }
@@ -82,7 +85,7 @@ export async function requireCrds(client: KubeClient): Promise<void> {
 
 export function runController(options: ControllerOptions): Controller {
   const { client, log, workers, leadership = soleLeader() } = options;
-  const metrics = new Metrics();
+  const { metrics = new Metrics() } = options;
   const agents = new AgentPool({
     tls: options.agentTls,
     port: options.agentPort,

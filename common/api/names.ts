@@ -55,6 +55,25 @@ export const AGENT_COMMON_NAME_PREFIX = 'lpm-agent:';
 export const CONTROLLER_ORGANIZATION = 'lpm:controllers';
 export const AGENT_ORGANIZATION = 'lpm:agents';
 
+/** Name of the ServiceAccount of the agents. */
+export const AGENT_ACCOUNT = 'lpm-checkpoint-agent';
+
+/** The Secret with the key of the authority that signs certificates, and the ConfigMap with what everybody may know of it. */
+export const AUTHORITY_SECRET = 'lpm-ca';
+export const AUTHORITY_CONFIG_MAP = 'lpm-ca-bundle';
+/** Keys of that ConfigMap: certificates (PEM), and "address:port" of those who sign, one a line. */
+export const AUTHORITY_CERTIFICATES = 'ca.crt';
+export const AUTHORITY_SIGNERS = 'signers';
+/** Annotation on the Secret that asks for a new authority now. Taken away when it is there. */
+export const ROTATE_ANNOTATION = `${GROUP}/rotate`;
+
+/** The Service of those who sign, its port, and the audience of the tokens that are shown to them. */
+export const SIGNER_SERVICE = 'lpm-controller-signer';
+export const SIGNER_PORT = 8443;
+export const SIGNER_AUDIENCE = 'lpm-controller-signer';
+/** DNS name in the certificate of whoever signs, whatever the address. */
+export const SIGNER_DNS_NAME = `signer.${GROUP}`;
+
 /** DNS name in an agent's certificate: binds it to its node, so that no agent can answer for another. */
 export function agentDnsName(nodeName: string): string {
   return `${nodeName}.agent.${GROUP}`;

@@ -27,6 +27,8 @@ import type {
   Namespace,
   Node,
   Pod,
+  Secret,
+  TokenReview,
   WatchEvent,
 } from './types.js';
 
@@ -202,6 +204,18 @@ export class KubeClient {
     version: 'v1',
     plural: 'configmaps',
     kind: 'ConfigMap',
+  });
+  readonly secrets = new ResourceClient<Secret>(this, {
+    group: '',
+    version: 'v1',
+    plural: 'secrets',
+    kind: 'Secret',
+  });
+  readonly tokenReviews = new ResourceClient<TokenReview>(this, {
+    group: 'authentication.k8s.io',
+    version: 'v1',
+    plural: 'tokenreviews',
+    kind: 'TokenReview',
   });
   readonly leases = new ResourceClient<Lease>(this, {
     group: 'coordination.k8s.io',

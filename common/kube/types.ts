@@ -1,5 +1,15 @@
 /** Kubernetes objects as they come over the wire: client-node's types with times as the strings that they are. */
-import type { CoreV1Event, V1ConfigMap, V1Lease, V1Namespace, V1Node, V1Pod } from '@kubernetes/client-node';
+import type {
+  CoreV1Event,
+  V1ConfigMap,
+  V1Lease,
+  V1Namespace,
+  V1Node,
+  V1Pod,
+  V1Secret,
+  V1TokenReview,
+  V1TokenReviewStatus,
+} from '@kubernetes/client-node';
 import type { ObjectMeta } from '../api/schema.js';
 
 /** client-node declares times as Date, JSON has strings. */
@@ -25,6 +35,10 @@ export type Node = Typed<V1Node>;
 export type Namespace = Typed<V1Namespace>;
 export type ConfigMap = Typed<V1ConfigMap>;
 export type Lease = Typed<V1Lease>;
+export type Secret = Typed<V1Secret>;
+export type TokenReviewStatus = Partial<Plain<V1TokenReviewStatus>>;
+/** It is answered and not kept: it has no name. */
+export type TokenReview = Omit<Typed<V1TokenReview>, 'status'> & { status?: TokenReviewStatus };
 export type CoreEvent = Typed<CoreV1Event>;
 
 export interface KubeList<T> {

@@ -55,7 +55,7 @@ beforeEach(() => {
 const connection = () =>
   new Connection(
     () => new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 }),
-    PATIENCE_MS,
+    { patienceMs: PATIENCE_MS },
   );
 
 test('an agent that could not be reached is reached at once when the network is well again', async () => {

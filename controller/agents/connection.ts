@@ -15,7 +15,11 @@ export class Connection {
 
   constructor(
     private readonly open: () => Client,
-    private readonly patienceMs = PATIENCE_MS,
+    private readonly options: {
+      /** Whether `open` would make another one than it did last: by another certificate. */
+      isOutdated?: () => boolean;
+      patienceMs?: number;
+    } = {},
   ) {
     this.#client = open();
     this.#follow(this.#client);
@@ -23,7 +27,9 @@ export class Connection {
 
   /** To make one call with. Calls that are under way on an earlier one go on there. */
   get client(): Client {
-    if (this.#wantedSince !== undefined && performance.now() - this.#wantedSince > this.patienceMs) {
+    const { isOutdated, patienceMs = PATIENCE_MS } = this.options;
+    const waits = this.#wantedSince !== undefined && performance.now() - this.#wantedSince > patienceMs;
+    if (waits || isOutdated?.()) {
       void closeClient(this.#client);
       this.#wantedSince = undefined;
       this.#client = this.open();

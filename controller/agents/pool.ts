@@ -1,36 +1,18 @@
 /** One connection to the agent of each node, with mutual TLS, kept open. */
-import { credentials, Client, type ChannelCredentials } from '@grpc/grpc-js';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
+import { Client, type ChannelCredentials } from '@grpc/grpc-js';
 import { agentDnsName } from '../../common/api/names.js';
-import { LpmError, messageOf } from '../../common/errors.js';
+import { LpmError } from '../../common/errors.js';
 import type { Node } from '../../common/kube/types.js';
 import { Agent, DEFAULT_TIMEOUTS, type AgentTimeouts, type CallGate } from './agent.js';
 import { Connection } from './connection.js';
 
 export interface AgentPoolOptions {
-  tls: ChannelCredentials;
+  /** Answers the same object until the certificate is another one. */
+  tls: () => ChannelCredentials;
   port: number;
   timeouts?: AgentTimeouts;
   /** Called before each call; what it throws fails the call. */
   assertMayCall?: () => void;
-}
-
-/** Reads tls.crt, tls.key and ca.crt of a folder (the keys of a kubernetes.io/tls Secret). */
-export async function agentCredentials(dir: string): Promise<ChannelCredentials> {
-  try {
-    const [cert, key, ca] = await Promise.all(
-      ['tls.crt', 'tls.key', 'ca.crt'].map((name) => readFile(join(dir, name))),
-    );
-    return credentials.createFromSecureContext(createSecureContext({ cert, key, ca, minVersion: 'TLSv1.3' }));
-  } catch (error) {
-    throw new LpmError(
-      'InvalidArgument',
-      `The certificates for the agents cannot be read from ${dir}: ${messageOf(error)}.`,
-      { hint: 'The folder given with --tls-dir must hold tls.crt, tls.key and ca.crt (PEM).', cause: error },
-    );
-  }
 }
 
 export class AgentPool {
@@ -65,15 +47,24 @@ export class AgentPool {
     const address = `${ip.includes(':') ? `[${ip}]` : ip}:${this.options.port}`;
     if (known?.agent.address === address) return known.agent;
     if (known) void known.connection.close();
-    const connection = new Connection(() => this.#open(name, address));
+    const connection = this.#connection(name, address);
     const timeouts = this.options.timeouts ?? DEFAULT_TIMEOUTS;
     const agent = new Agent(name, address, connection, timeouts, this.#gate);
     this.#agents.set(name, { agent, connection });
     return agent;
   }
 
-  #open(name: string, address: string): Client {
-    return new Client(address, this.options.tls, {
+  #connection(name: string, address: string): Connection {
+    let tls = this.options.tls();
+    return new Connection(
+      () => this.#open(name, address, (tls = this.options.tls())),
+      // A call begins with the certificate that is valid now; what is under way goes on with the one before.
+      { isOutdated: () => tls !== this.options.tls() },
+    );
+  }
+
+  #open(name: string, address: string, tls: ChannelCredentials): Client {
+    return new Client(address, tls, {
       // The certificate is bound to the node's name, not to its address.
       'grpc.ssl_target_name_override': agentDnsName(name),
       'grpc.default_authority': agentDnsName(name),

@@ -1,6 +1,6 @@
 /** What a test of the controller stands on: an API server in memory, two simulated nodes, certificates, a controller. */
 import assert from 'node:assert/strict';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { parse } from 'yaml';
@@ -26,7 +26,7 @@ export class Rig {
     readonly client: KubeClient,
     readonly worker: SimulatedNode,
     readonly master: SimulatedNode,
-    private readonly tls: Parameters<typeof runController>[0]['agentTls'],
+    private readonly tls: ChannelCredentials,
     /** The controller's certificate, its key and the CA of the agents (PEM). */
     readonly certificates: { cert: string; key: string; ca: string },
   ) {}
@@ -74,7 +74,7 @@ export class Rig {
   ): Promise<Controller> {
     const controller = runController({
       client,
-      agentTls: this.tls,
+      agentTls: () => this.tls,
       agentPort: this.port,
       workers: 4,
       log: new Log('debug', {}, (line) => {
