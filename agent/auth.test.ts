@@ -31,3 +31,11 @@ for (const [name, subject] of Object.entries({
       assert.throws(() => authorize(method, caller(subject)), /does not allow/);
   });
 }
+
+test('a certificate that has expired since it connected allows nothing', () => {
+  const until = 'Nov 28 10:00:00 2026 GMT';
+  const context = caller({ O: 'lpm:controllers', CN: 'x' });
+  Object.assign(context.sslPeerCertificate!, { valid_to: until });
+  authorize('checkpoint', context, Date.parse(until) - 1);
+  assert.throws(() => authorize('checkpoint', context, Date.parse(until)), /"x" has expired/);
+});

@@ -10,13 +10,13 @@ import { serveRepository, WORKER_COMMAND } from './archives/worker.js';
 import type { Context } from './context.js';
 import { Cri } from './cri.js';
 import { Host } from './host.js';
+import { identityFlags, startIdentity } from './identity/start.js';
 import { kubeletFlags, kubeletOptions } from './kubelet/options.js';
 import { createLogger, LEVELS } from './log.js';
 import { Metrics } from './metrics.js';
 import { DEFAULT_RUNTIME_ROOTS } from './oci.js';
 import { startAgent } from './server.js';
 import { StateDir } from './state.js';
-import { TlsFiles } from './tls.js';
 
 declare const LPM_VERSION: string | undefined;
 const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : '0.0.0-dev';
@@ -44,11 +44,7 @@ const flags = yargs(hideBin(process.argv))
       default: `127.0.0.1:${TRANSFER_PORT}`,
       describe: 'address for exports and imports of archives (plain HTTP, reached by port-forward)',
     },
-    'tls-dir': {
-      type: 'string',
-      default: '/etc/lpm/tls',
-      describe: 'folder with tls.crt, tls.key and ca.crt',
-    },
+    ...identityFlags,
     'cri-socket': {
       type: 'string',
       describe: "the container runtime's socket (default: the first that exists)",
@@ -147,7 +143,15 @@ async function main(): Promise<void> {
       identitiesFile: options['archive-identities'],
     },
   };
-  const agent = await startAgent(context, new TlsFiles(options['tls-dir']), {
+  const identity = startIdentity({
+    tlsDir: options['tls-dir'],
+    host,
+    tokenFile: options['identity-token'],
+    stateDir: options['state-dir'],
+    nodeName,
+    log,
+  });
+  const agent = await startAgent(context, identity, {
     listen: options.listen,
     healthListen: options['health-listen'],
     transferListen: options['transfer-listen'],

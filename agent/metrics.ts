@@ -73,5 +73,7 @@ const HELP: Readonly<Record<string, string>> = {
   lpm_agent_archive_bytes: 'Bytes of these archives.',
   lpm_agent_repository_free_bytes: 'Room in the shared repository; NaN when this node does not reach it.',
   lpm_agent_restores_staged: 'Pods for which artifacts of a checkpoint are staged on this node.',
+  lpm_agent_certificate_expiry_seconds: 'When the certificate of this agent ends; NaN when it has none.',
+  lpm_agent_handshakes: 'Connections that have not shown a certificate yet.',
   lpm_agent_operations_in_progress: 'Checkpoints and restores in progress.',
 };

@@ -1,6 +1,7 @@
 import { mkdirSync, watch, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
 import { Claim, Step, type RestoreRequest, type RestoreResult } from '../proto/gen/lpm/v1/agent.js';
@@ -16,7 +17,6 @@ import { readRestoreRecord, writeRestoreRecord, type RestoreRecord } from './res
 import { fetchArtifacts, fillVolumes, markReady, stageArtifacts } from './stage.js';
 import { syncPath, writeDurably } from './state.js';
 import { nextStep, observeContainer, type TargetContainer } from './target.js';
-import type { TlsFiles } from './tls.js';
 import type { Source } from './transfer.js';
 
 /** A restore that nobody revokes is watched for this long; the handler's own waiting ends much earlier. */
@@ -42,7 +42,7 @@ export class Restores {
 
   constructor(
     private readonly context: Context,
-    private readonly tls: TlsFiles,
+    private readonly tls: () => ChannelCredentials,
   ) {}
 
   get inProgress(): number {
@@ -126,7 +126,7 @@ function fromArchives(request: RestoreRequest, containerNames: readonly string[]
 
 async function restore(
   context: Context,
-  tls: TlsFiles,
+  tls: () => ChannelCredentials,
   request: CheckedRestore,
   operation: Operation<RestoreResult>,
 ): Promise<RestoreResult> {
@@ -225,7 +225,7 @@ function begin(podDir: string, request: CheckedRestore, container: TargetContain
 
 async function arrive(
   context: Context,
-  tls: TlsFiles,
+  tls: () => ChannelCredentials,
   request: CheckedRestore,
   operation: Operation<RestoreResult>,
   steps: Steps,
@@ -235,20 +235,13 @@ async function arrive(
   const onBytes = throttled((bytes) => operation.report(Step.STEP_TRANSFER, '', bytes));
   const files = await steps.time(Step.STEP_TRANSFER, () =>
     request.archives.length > 0
-      ? fetchArchives(
-          context,
-          request.archives,
-          request.pod.uid,
-          () => tls.clientCredentials(),
-          onBytes,
-          operation.signal,
-        )
+      ? fetchArchives(context, request.archives, request.pod.uid, tls, onBytes, operation.signal)
       : fetchArtifacts(
           context,
           request.source,
           request.checkpointUid,
           request.pod.uid,
-          tls.clientCredentials(),
+          tls(),
           onBytes,
           operation.signal,
         ),

@@ -1,7 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import type { Server as HttpServer } from 'node:http';
-import { Server, type ServerCredentials } from '@grpc/grpc-js';
+import { X509Certificate } from 'node:crypto';
+import { Server } from '@grpc/grpc-js';
 import { messageOf } from '../common/errors.js';
+import { clientCredentials } from '../common/grpc/client-credentials.js';
+import { TlsListener } from '../common/grpc/tls-listener.js';
+import type { IdentitySource } from '../common/identity/identity.js';
+import { endOf } from '../common/identity/times.js';
 import { HealthService } from '../proto/gen/grpc/health/v1/health.js';
 import { AgentServiceService } from '../proto/gen/lpm/v1/agent.js';
 import { archiveCounts, recoverArchives, removeForgottenArchives } from './archives/recover.js';
@@ -18,7 +23,6 @@ import { Restores } from './restore.js';
 import { agentService } from './service.js';
 import { transferPort } from './transfer-port/server.js';
 import { Transfers } from './transfer-port/transfers.js';
-import type { TlsFiles } from './tls.js';
 
 export interface RunningAgent {
   /** Ports that were bound, for callers that asked for port 0. */
@@ -44,14 +48,14 @@ export interface Addresses {
 /** Starts the agent's servers. */
 export async function startAgent(
   context: Context,
-  tls: TlsFiles,
+  identity: IdentitySource,
   { listen, healthListen, transferListen }: Addresses,
 ): Promise<RunningAgent> {
   // First what stands still for it.
   await recoverCheckpoints(context);
   await recoverArchives(context);
   const checkpoints = new Checkpoints(context);
-  const restores = new Restores(context, tls);
+  const restores = new Restores(context, clientCredentials(identity));
   const store = archiveStore(context);
   const transfers = new Transfers((uid) => {
     store.drop(uid).catch((error: unknown) => context.log.warn('half an import stays for now', { error }));
@@ -75,9 +79,12 @@ export async function startAgent(
     const { shared, freeBytes } = await context.archives.repository.state();
     return shared ? Number(freeBytes) : NaN;
   });
+  context.metrics.gauge('lpm_agent_certificate_expiry_seconds', () =>
+    identity.current ? endOf(new X509Certificate(identity.current.cert)) / 1000 : NaN,
+  );
   const readiness = async (): Promise<string> =>
     context.cri.version().then(
-      () => '',
+      () => identity.problem,
       (error: unknown) => messageOf(error),
     );
 
@@ -89,7 +96,9 @@ export async function startAgent(
   });
   server.addService(AgentServiceService, agentService(context, checkpoints, restores, transfers, store));
   server.addService(HealthService, healthService(readiness));
-  const port = await bind(server, listen, tls.serverCredentials());
+  const listener = new TlsListener(server, identity);
+  context.metrics.gauge('lpm_agent_handshakes', () => listener.handshakes);
+  const port = await listener.listen(listen);
   const http = healthHttpServer({ readiness, metrics: context.metrics });
   const healthPort = await listenHttp(http, healthListen);
   const transferServer = transferPort({ transfers, store, log: context.log });
@@ -120,6 +129,8 @@ export async function startAgent(
     stop: async () => {
       clearInterval(timer);
       http.close();
+      listener.close();
+      identity.close();
       transfers.close();
       transferServer.close();
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
@@ -133,12 +144,6 @@ export async function startAgent(
       context.cri.close();
     },
   };
-}
-
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) =>
-    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port))),
-  );
 }
 
 function listenHttp(http: HttpServer, address: string): Promise<number> {

@@ -16,12 +16,13 @@ export class GivenIdentity extends IdentityKeeper {
 
   /** @throws InvalidArgument when something is there that cannot be used, so that a wrong set-up shows at the start */
   constructor(
-    readonly folder: string,
+    /** The first one that holds something counts. */
+    private readonly folders: readonly string[],
     private readonly onProblem: (problem: string) => void = () => {},
     everyMs = LOOK_EVERY_MS,
   ) {
     super();
-    this.set(readIdentity(folder));
+    this.set(readFirst(folders));
     this.#sayWhenOver();
     this.#timer = setInterval(() => this.look(), everyMs).unref();
   }
@@ -29,7 +30,7 @@ export class GivenIdentity extends IdentityKeeper {
   /** Reads the files now. What cannot be used leaves things as they are: files are not replaced all at the same instant. */
   look(): void {
     try {
-      this.set(readIdentity(this.folder));
+      this.set(readFirst(this.folders));
       this.#say('');
       this.#sayWhenOver();
     } catch (error) {
@@ -44,9 +45,7 @@ export class GivenIdentity extends IdentityKeeper {
   #sayWhenOver(): void {
     const [own] = certificatesOf(this.current?.cert ?? '');
     if (own && endOf(own) < Date.now()) {
-      this.#say(
-        `The certificate ${join(this.folder, 'tls.crt')} has expired (${own.validTo}): put a new one there.`,
-      );
+      this.#say(`The certificate in ${this.folders[0]} has expired (${own.validTo}): put a new one there.`);
     }
   }
 
@@ -54,6 +53,14 @@ export class GivenIdentity extends IdentityKeeper {
     if (problem && problem !== this.problem) this.onProblem(problem);
     this.problem = problem;
   }
+}
+
+function readFirst(folders: readonly string[]): Identity | undefined {
+  for (const folder of folders) {
+    const identity = readIdentity(folder);
+    if (identity) return identity;
+  }
+  return undefined;
 }
 
 /** Undefined when neither a certificate nor a key is there. */

@@ -34,7 +34,7 @@ export interface ControllerIdentity {
 /** @throws LpmError with what keeps the controller from having an identity */
 export async function startIdentity(options: IdentityOptions): Promise<ControllerIdentity> {
   const { flags, client, namespace, log, metrics } = options;
-  const given = new GivenIdentity(flags.tlsDir, (problem) => log.warn(problem));
+  const given = new GivenIdentity([flags.tlsDir], (problem) => log.warn(problem));
   if (given.current) {
     log.info(`The certificates in ${flags.tlsDir} are used; agents are not issued any.`);
     return { source: given, stop: async () => given.close() };

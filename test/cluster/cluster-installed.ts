@@ -1,13 +1,12 @@
 /**
  * The project on the local cluster as on any other: its images in the nodes, its manifests applied with kubectl, so that the agents are
- * privileged pods of the DaemonSet and the controller a Deployment. What a real cluster has otherwise is given here: certificates,
- * and the runtime handler on the nodes.
+ * privileged pods of the DaemonSet and the controller a Deployment. What a real cluster has otherwise is given here: the runtime handler
+ * on the nodes.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildImages, type ImageArchive } from '../../manifests/images/build.js';
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
-import { tlsDir } from './cluster-pki.js';
 import type { Cluster } from './cluster.js';
 import type { ClusterRecord } from './cluster-record.js';
 import type { Layout } from './layout.js';
@@ -90,14 +89,12 @@ export async function uninstallProject(cluster: Cluster): Promise<void> {
 const overlay = (layout: Layout): string => join(layout.dir, 'install');
 
 /**
- * What is different here from the manifests: the controller's certificate comes as a Secret (an agent's lies on its node), the Lease is
- * short, so that tests that end the one who leads do not wait, and the pods say of which image they are, so that they are replaced
- * when its tag stays and its contents change.
+ * What is different here from the manifests: the Lease is short, so that tests that end the one who leads do not wait, and the pods
+ * say of which image they are, so that they are replaced when its tag stays and its contents change.
  */
 function writeOverlay(layout: Layout, images: readonly ImageArchive[]): string {
   const folder = overlay(layout);
   mkdirSync(folder, { recursive: true });
-  const tls = tlsDir(layout, 'controller');
   const digestOf = (name: string): string =>
     images.find(({ reference }) => reference.includes(name))?.digest ?? '';
   const annotated = (kind: keyof typeof workloads, digest: string) => ({
@@ -108,25 +105,11 @@ function writeOverlay(layout: Layout, images: readonly ImageArchive[]): string {
       spec: { template: { metadata: { annotations: { 'lpm.my.domain/image-digest': digest } } } },
     }),
   });
-  for (const name of ['tls.crt', 'tls.key', 'ca.crt']) {
-    if (existsSync(join(tls, name))) {
-      writeFileSync(join(folder, name), readFileSync(join(tls, name)), { mode: 0o600 });
-    }
-  }
   const election = ['lease-duration=8s', 'renew-deadline=6s', 'retry-period=500ms'];
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
     resources: [relative(folder, join(repository, 'manifests'))],
-    secretGenerator: [
-      {
-        name: 'lpm-controller-tls',
-        namespace: SYSTEM_NAMESPACE,
-        type: 'kubernetes.io/tls',
-        files: ['tls.crt', 'tls.key', 'ca.crt'],
-      },
-    ],
-    generatorOptions: { disableNameSuffixHash: true },
     patches: [
       annotated('Deployment', digestOf('controller')),
       annotated('DaemonSet', digestOf('checkpoint-agent')),

@@ -58,7 +58,10 @@ export function startClusterNode(
     binds: [
       { from: layout.bin, to: inNode.bin, mode: 'ro' },
       { from: secrets, to: inNode.kubelet, mode: 'ro' },
-      { from: tlsDir(layout, `agent-${plan.name}`), to: inNode.tls, mode: 'ro' },
+      // An agent that is installed asks for its own.
+      ...(record.installed
+        ? []
+        : [{ from: tlsDir(layout, `agent-${plan.name}`), to: inNode.tls, mode: 'ro' as const }]),
       { from: layout.checkpoints, to: '/mnt/checkpoints', mode: 'rw' },
     ],
     images,

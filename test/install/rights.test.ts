@@ -40,6 +40,12 @@ const granted = (list: Role[]): string[] =>
     )
     .sort();
 
+/** "resource name verb" of every rule. */
+const named = (rules: Rule[]): string[] =>
+  rules.flatMap(({ resources, resourceNames = [], verbs }) =>
+    verbs.map((verb) => [...resources, ...resourceNames, verb].join(' ')),
+  );
+
 test('the controller is granted every verb that its code uses, and no other', async () => {
   const used = usedRights();
   const given = granted(await roles(accounts.controller));
@@ -52,14 +58,23 @@ test('the controller is granted every verb that its code uses, and no other', as
   );
 });
 
-test('only the Lease and nothing of a namespace’s own is granted in the namespace of the programs', async () => {
+test('in the namespace of the programs the controller is granted its Lease and the Secret of its authority', async () => {
   const [role] = (await roles(accounts.controller)).filter(({ kind }) => kind === 'Role');
   assert.equal(role?.metadata.namespace, SYSTEM_NAMESPACE);
-  assert.ok(role.rules.every(({ resources }) => resources.join() === 'leases'));
+  assert.deepEqual(named(role.rules), [
+    'leases lpm-controller get',
+    'leases lpm-controller update',
+    'leases create',
+    'secrets lpm-ca get',
+    'secrets lpm-ca update',
+  ]);
 });
 
-test('an agent is granted a checkpoint by its kubelet and nothing else', async () => {
-  assert.deepEqual(granted(await roles(accounts.agent)), ['/nodes/checkpoint create']);
+test('an agent is granted a checkpoint by its kubelet, to read whom it may believe, and nothing else', async () => {
+  const [everywhere, here] = await roles(accounts.agent);
+  assert.deepEqual(granted([everywhere!]), ['/nodes/checkpoint create']);
+  assert.equal(here?.metadata.namespace, SYSTEM_NAMESPACE);
+  assert.deepEqual(named(here.rules), ['configmaps lpm-ca-bundle get']);
 });
 
 test('nothing is granted by a wildcard', async () => {
@@ -189,6 +204,20 @@ describe('a real API server, asked with the accounts’ own tokens', { skip: ski
           assert.notEqual(code, 0, args.join(' '));
           assert.match(stderr, /forbidden/i, args.join(' '));
         }
+        // Of what is granted by name, that name and no other.
+        await admin('create', 'configmap', 'lpm-ca-bundle', '-n', SYSTEM_NAMESPACE);
+        const controls = account === accounts.controller;
+        for (const [what, may] of [
+          ['secret/lpm-ca', controls],
+          ['secret/lpm-controller-tls', false],
+          ['configmap/lpm-ca-bundle', true],
+          ['configmap/kube-root-ca.crt', controls],
+        ] as const) {
+          const { code, stderr } = await own('get', what, '-n', SYSTEM_NAMESPACE, '--ignore-not-found');
+          if (may) assert.equal(code, 0, stderr);
+          else assert.match(stderr, /forbidden/i, `${account} ${what}`);
+        }
+        await admin('delete', 'configmap', 'lpm-ca-bundle', '-n', SYSTEM_NAMESPACE);
         const pods = await own('get', 'pods', '-A');
         if (account === accounts.controller) assert.equal(pods.code, 0, pods.stderr);
         else assert.match(pods.stderr, /forbidden/i);

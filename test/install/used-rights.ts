@@ -17,6 +17,8 @@ const resources: Record<string, { group: string; plural: string }> = {
   namespaces: { group: '', plural: 'namespaces' },
   events: { group: '', plural: 'events' },
   configMaps: { group: '', plural: 'configmaps' },
+  secrets: { group: '', plural: 'secrets' },
+  tokenReviews: { group: 'authentication.k8s.io', plural: 'tokenreviews' },
   leases: { group: 'coordination.k8s.io', plural: 'leases' },
   ...Object.fromEntries(
     Object.values(KINDS).map(({ kind, plural }) => [
