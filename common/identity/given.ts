@@ -70,7 +70,9 @@ function readIdentity(folder: string): Identity | undefined {
   const missing = Object.entries({ 'tls.crt': cert, 'tls.key': key, 'ca.crt': ca })
     .filter(([, text]) => text === undefined)
     .map(([name]) => name);
-  if (missing.length > 0) throw unusable(folder, `${missing.join(' and ')} is missing`);
+  if (missing.length > 0) {
+    throw unusable(folder, `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing`);
+  }
   const identity = { cert: cert!, key: key!, ca: ca! };
   const flaw = flawOf(identity);
   if (flaw) throw unusable(folder, flaw);

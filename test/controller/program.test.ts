@@ -1,6 +1,6 @@
 /** The controller as a program: what it says and how it ends when it cannot work, and its health endpoints. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -38,14 +38,7 @@ test('what keeps it from working is one sentence with the next step, without a s
     kubeconfigText(`https://127.0.0.1:${await freePort()}`, bare.pki.ca.cert, bare.pki.admin),
   );
   try {
-    await Promise.all([
-      expectFailure(/does not run in a cluster.*--kubeconfig FILE/),
-      expectFailure(
-        /certificates for the agents cannot be read from \/nowhere.*--tls-dir/,
-        `--kubeconfig=${bare.kubeconfig}`,
-        '--tls-dir=/nowhere',
-      ),
-    ]);
+    await Promise.all([expectFailure(/does not run in a cluster.*--kubeconfig FILE/)]);
     await Promise.all([
       expectFailure(
         /does not know the kinds of lpm\.my\.domain\/v1\. Install them: kubectl apply -f manifests\/crd\//,
@@ -61,6 +54,35 @@ test('what keeps it from working is one sentence with the next step, without a s
     ]);
   } finally {
     await bare.close();
+  }
+});
+
+test('without certificates, and without a place for its own, it says what is missing', async () => {
+  const api = await startTestApiServer();
+  const half = join(folder, 'half');
+  await mkdir(half);
+  await copyFile(join(folder, 'tls.crt'), join(half, 'tls.crt'));
+  try {
+    await Promise.all([
+      expectFailure(
+        /^There is no Secret live-pod-migration-controller-system\/lpm-ca\. .*kubectl apply -k manifests.*--tls-dir\.$/,
+        `--kubeconfig=${api.kubeconfig}`,
+        '--tls-dir=/nowhere',
+      ),
+      expectFailure(
+        /^The certificates in \S+\/half cannot be used: tls\.key and ca\.crt are missing\. .*--tls-dir/,
+        `--kubeconfig=${api.kubeconfig}`,
+        `--tls-dir=${half}`,
+      ),
+      expectFailure(
+        /^The authority in \/nowhere cannot be used: .*tls\.crt.*--ca-dir/,
+        `--kubeconfig=${api.kubeconfig}`,
+        '--tls-dir=/nowhere',
+        '--ca-dir=/nowhere',
+      ),
+    ]);
+  } finally {
+    await api.close();
   }
 });
 
