@@ -114,6 +114,24 @@ test('with keys the agents encrypt for the recipients of a Secret and read with 
   assert.ok(agent.spec.template.spec.volumes.some(({ name }) => name === mount!.name));
 });
 
+test('with cert-manager the controller signs with the authority of its Secret', async () => {
+  const all = objects(
+    await withComponents(['cert-manager'], (folder) => must('kubectl', ['kustomize', folder])),
+  );
+  const controller = all.find(({ kind }) => kind === 'Deployment') as Workload;
+  const certificate = all.find(({ kind }) => kind === 'Certificate') as KubeObject & {
+    spec: { secretName: string; isCA: boolean };
+  };
+  assert.ok(certificate.spec.isCA);
+  const [container] = controller.spec.template.spec.containers;
+  const mount = container!.volumeMounts.find(({ mountPath }) =>
+    container!.args.includes(`--ca-dir=${mountPath}`),
+  );
+  const volume = controller.spec.template.spec.volumes.find(({ name }) => name === mount?.name) as
+    { secret?: { secretName: string } } | undefined;
+  assert.equal(volume?.secret?.secretName, certificate.spec.secretName);
+});
+
 test('no variable is set twice', async () => {
   for (const { kind, spec } of objects(await installYaml()) as Workload[]) {
     if (kind !== 'Deployment' && kind !== 'DaemonSet') continue;
