@@ -54,11 +54,21 @@ function byIdentity(path: string, elements: unknown[]): Map<string, unknown> {
   const seen = new Map<string, unknown>();
   elements.forEach((element, index) => {
     const name = isObject(element) ? (element.mountPath ?? element.name) : undefined;
-    let key = ordered ? String(index) : typeof name === 'string' ? name : JSON.stringify(element);
+    let key = ordered ? String(index) : typeof name === 'string' ? name : contents(element);
     while (seen.has(key)) key += "'";
     seen.set(key, element);
   });
   return seen;
+}
+
+/**
+ * As JSON, with keys in one order: an API server gives a pod its fields in the order of the schema, but those of a pod that is kept in
+ * a custom resource (a checkpoint's) in the order of the alphabet.
+ */
+function contents(element: unknown): string {
+  return JSON.stringify(element, (_, value: unknown) =>
+    isObject(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -186,3 +186,28 @@ test('what the API server fills in is no difference, what a webhook changes is',
     'containers[istio-proxy] was added',
   ]);
 });
+
+test('a pod is the same in whatever order its fields stand', () => {
+  const sources = [
+    { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } },
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+  ];
+  const toleration = { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute' };
+  const withThese = structuredClone(counter);
+  Object.assign(withThese.spec!, {
+    volumes: [{ name: 'token', projected: { sources, defaultMode: 420 } }],
+    tolerations: [toleration],
+  });
+  const { pod } = targetPod(withThese, migration, { name: 'counter-restored', nodeName: 'k8s-master' });
+  const sorted = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(sorted)
+      : typeof value === 'object' && value !== null
+        ? Object.fromEntries(
+            Object.entries(value)
+              .sort(([a], [b]) => (a < b ? -1 : 1))
+              .map(([key, each]) => [key, sorted(each)]),
+          )
+        : value;
+  assert.deepEqual(differences(sorted(pod) as typeof pod, pod), []);
+});
