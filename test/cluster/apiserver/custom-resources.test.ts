@@ -76,6 +76,15 @@ describe('custom resources', () => {
     assert.ok(resources.resources.some((one: { name: string }) => one.name === 'quicks'));
   });
 
+  test('fields come back in the order of the alphabet, as from a real API server', async () => {
+    const { create } = await define('orders', {
+      type: 'object',
+      'x-kubernetes-preserve-unknown-fields': true,
+    });
+    const { body } = await create('one', { z: 1, a: [{ name: 'n', items: [3, 1] }] });
+    assert.equal(JSON.stringify(body.spec), '{"a":[{"items":[3,1],"name":"n"}],"z":1}');
+  });
+
   test('every kind of wrong value is named', async () => {
     const { create } = await define('checks', {
       type: 'object',

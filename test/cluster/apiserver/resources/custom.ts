@@ -3,6 +3,7 @@ import { jsonPath } from '../tables/json-path.js';
 import { customTable, type PrinterColumn } from '../tables/custom.js';
 import type { KubeObject } from '../kube-object.js';
 import { compileRules, evaluateRules, type CompiledRules } from '../schema/cel.js';
+import { sortFields } from '../schema/key-order.js';
 import { applyDefaults, prune } from '../schema/prune.js';
 import type { Schema } from '../schema/schema.js';
 import { validateStructure } from '../schema/validate.js';
@@ -86,6 +87,7 @@ function customResource(spec: CrdSpec, version: CrdVersion, storedVersion: strin
     decode(object) {
       const dropped = prune(schema, object);
       applyDefaults(schema, object);
+      sortFields(object);
       return dropped;
     },
     toStorage: convert(storedVersion),
