@@ -4,7 +4,7 @@
 import { build } from 'esbuild';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { installObjects } from './manifests/install.mjs';
+import { installData } from './manifests/install.mjs';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 
@@ -88,7 +88,7 @@ export async function bundlePlugin(outdir) {
       LPM_VERSION: JSON.stringify(version),
       LPM_FAULTS: 'false',
       // A string, which no parser of JavaScript looks into; it stands in the one module that names it (plugin/install/bundled.ts).
-      LPM_MANIFESTS: JSON.stringify(JSON.stringify(await installObjects())),
+      LPM_MANIFESTS: JSON.stringify(JSON.stringify(await installData())),
     },
     dropLabels: ['FAULT'],
   });

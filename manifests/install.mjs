@@ -1,6 +1,6 @@
 // `npm run manifests`: dist/install.yaml, the objects of manifests/kustomization.yaml in one file, with their comments, for
 // `kubectl apply -f`. What `kubectl kustomize manifests` prints are the same objects (test/install/manifests.test.ts).
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 
@@ -14,9 +14,41 @@ export async function installYaml() {
   return texts.map((text) => text.trimEnd()).join('\n---\n') + '\n';
 }
 
-/** The same objects, without their comments: what the plugin is built with. */
-export async function installObjects() {
-  return parseAllDocuments(await installYaml()).map((document) => document.toJS());
+const objectsIn = (text) => parseAllDocuments(text).map((document) => document.toJS());
+
+/**
+ * What the plugin is built with: the same objects, without their comments, and what each component adds to them and changes in them.
+ * Of kustomize only what our components use is known (plugin/install/kustomize.ts).
+ */
+export async function installData() {
+  const names = (await readdir(new URL('components/', folder))).sort();
+  const components = await Promise.all(names.map(async (name) => [name, await component(name)]));
+  return { objects: objectsIn(await installYaml()), components: Object.fromEntries(components) };
+}
+
+async function component(name) {
+  const within = (file) => `components/${name}/${file}`;
+  const { kind, resources = [], patches = [], ...rest } = parse(await read(within('kustomization.yaml')));
+  delete rest.apiVersion;
+  const unknown = Object.keys(rest);
+  if (kind !== 'Component' || unknown.length > 0) {
+    throw new Error(
+      `manifests/components/${name} is no component, or uses what is not known here: ${unknown.join(', ')}`,
+    );
+  }
+  const objects = (
+    await Promise.all(resources.map(async (file) => objectsIn(await read(within(file)))))
+  ).flat();
+  return {
+    objects,
+    patches: await Promise.all(
+      patches.map(async ({ path, target }) => {
+        const patch = parse(await read(within(path)));
+        const { kind, name } = target ?? { kind: patch.kind, name: patch.metadata.name };
+        return { target: { kind, name }, patch };
+      }),
+    ),
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

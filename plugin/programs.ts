@@ -13,11 +13,13 @@ import { deleteCommand } from './delete/command.js';
 import { describeCommand } from './describe/command.js';
 import { doctorCommand } from './doctor/command.js';
 import { drainCommand } from './drain/command.js';
+import { installCommand } from './install/command.js';
 import { listCommand } from './list/command.js';
 import { logsCommand } from './logs/command.js';
 import { migrateCommand } from './migrate/command.js';
 import { resolveCommand } from './resolve/command.js';
 import { statusCommand } from './status/command.js';
+import { uninstallCommand } from './uninstall/command.js';
 import { versionCommand } from './version/command.js';
 
 export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyCommand[]> = {
@@ -32,6 +34,8 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     deleteCommand,
     drainCommand,
     doctorCommand,
+    installCommand,
+    uninstallCommand,
     completionCommand,
     versionCommand,
   ],

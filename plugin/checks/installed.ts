@@ -5,7 +5,7 @@ import { CliError } from '../cli-error.js';
 /** What is said when the cluster does not know our API. */
 export function notInstalled(): CliError {
   return new CliError(`Live pod migration is not installed in this cluster (no resources of ${GROUP}).`, [
-    'Install it as the README says (kubectl apply -f manifests/crd, then controller and agents).',
+    'Install it with: kubectl migrate install',
     'If it should be there, check the cluster: kubectl config current-context',
   ]);
 }

@@ -1,7 +1,7 @@
 /** A cluster in which nothing is missing, to be altered by tests. */
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import type { Lease, Node, Pod } from '../../common/kube/types.js';
-import { manifestObjects } from '../install/bundled.js';
+import { bundledManifests } from '../install/bundled.js';
 import { neededRights } from './checks/rights.js';
 import type { Crd, DaemonSet, Deployment, RuntimeClass } from './objects.js';
 import type { Metrics, Observed } from './observed.js';
@@ -64,7 +64,7 @@ const says = (version: string, values: [string, number][] = []): { seen: Metrics
 });
 
 export async function healthy(): Promise<Observed> {
-  const manifests = await manifestObjects();
+  const manifests = (await bundledManifests()).objects;
   const find = <T>(kind: string): T =>
     structuredClone(manifests.find((one) => one.kind === kind)) as unknown as T;
   const crds = manifests.filter(({ kind }) => kind === 'CustomResourceDefinition') as unknown as Crd[];

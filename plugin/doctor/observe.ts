@@ -11,7 +11,7 @@ import { KINDS } from '../../common/api/kinds.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import { crdsInstalled, type KubeClient } from '../../common/kube/client.js';
 import type { Lease, Node, Pod } from '../../common/kube/types.js';
-import { manifestObjects } from '../install/bundled.js';
+import { bundledManifests } from '../install/bundled.js';
 import { inParallel } from '../several/in-parallel.js';
 import { neededRights } from './checks/rights.js';
 import { look, type Right, type Seen } from './look.js';
@@ -180,14 +180,14 @@ async function askServer(client: KubeClient): Promise<Observed['server']> {
 async function lookAtCrds(client: KubeClient): Promise<Observed['crds']> {
   const { crds } = resources(client);
   const [expected, installed, served] = await Promise.all([
-    manifestObjects(),
+    bundledManifests(),
     look({ verb: 'list', resource: 'customresourcedefinitions.apiextensions.k8s.io' }, () =>
       items(crds.list()),
     ),
     look({ verb: 'get', resource: `/apis/${API_VERSION}` }, () => crdsInstalled(client)),
   ]);
   return {
-    expected: expected.filter(({ kind }) => kind === 'CustomResourceDefinition') as unknown as Crd[],
+    expected: expected.objects.filter(({ kind }) => kind === 'CustomResourceDefinition') as unknown as Crd[],
     installed,
     served,
   };

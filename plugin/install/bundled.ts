@@ -13,9 +13,28 @@ export interface ManifestObject extends KubeObject {
   [field: string]: unknown;
 }
 
-export async function manifestObjects(): Promise<ManifestObject[]> {
-  if (typeof LPM_MANIFESTS === 'string') return JSON.parse(LPM_MANIFESTS) as ManifestObject[];
+/** A step of a JSON patch (RFC 6902). */
+export interface PatchStep {
+  op: 'add' | 'replace' | 'remove';
+  path: string;
+  value?: unknown;
+}
+
+/** What a component of manifests/components adds and changes. */
+export interface Component {
+  objects: ManifestObject[];
+  patches: { target: { kind: string; name: string }; patch: PatchStep[] | Record<string, unknown> }[];
+}
+
+export interface Manifests {
+  /** In the order in which they are applied. */
+  objects: ManifestObject[];
+  components: Record<string, Component>;
+}
+
+export async function bundledManifests(): Promise<Manifests> {
+  if (typeof LPM_MANIFESTS === 'string') return JSON.parse(LPM_MANIFESTS) as Manifests;
   // Run from the sources: read where they are.
-  const { installObjects } = await import('../../manifests/install.mjs');
-  return (await installObjects()) as ManifestObject[];
+  const { installData } = await import('../../manifests/install.mjs');
+  return (await installData()) as Manifests;
 }

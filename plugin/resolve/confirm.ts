@@ -31,12 +31,10 @@ export function ask(question: string, { input, output, signal }: Asked): Promise
   });
 }
 
-/** Throws CliError unless the answer is the migration's name or `yes`. */
-export function judgeAnswer(answer: string | undefined, name: string): void {
-  if (answer === name || answer === 'yes') return;
+/** Throws CliError unless the answer is the word that was asked for or `yes`. */
+export function judgeAnswer(answer: string | undefined, word: string): void {
+  if (answer === word || answer === 'yes') return;
   throw new CliError(
-    answer
-      ? `"${answer}" is neither the name of the migration nor "yes"; nothing was changed.`
-      : 'Nothing was changed.',
+    answer ? `"${answer}" is neither "${word}" nor "yes"; nothing was changed.` : 'Nothing was changed.',
   );
 }

@@ -9,6 +9,9 @@ import { KINDS } from '../../common/api/kinds.js';
 import { AGENT_LABEL, AGENT_PORT, CONTROLLER_LABEL, SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import type { KubeObject } from '../../common/kube/types.js';
 import { installYaml } from '../../manifests/install.mjs';
+import { bundledManifests } from '../../plugin/install/bundled.js';
+import { COMPONENTS } from '../../plugin/install/components.js';
+import { withComponent } from '../../plugin/install/kustomize.js';
 import { startTestApiServer } from '../cluster/apiserver/testing.js';
 import { repository } from '../cluster/paths.js';
 import { must } from '../cluster/run.js';
@@ -86,6 +89,25 @@ async function withComponents<T>(names: string[], use: (folder: string) => Promi
     rmSync(folder, { recursive: true });
   }
 }
+
+describe('the plugin installs what kustomize makes', () => {
+  test('and knows every component by name', async () => {
+    assert.deepEqual([...COMPONENTS], readdirSync(join(manifests, 'components')).sort());
+    assert.deepEqual([...COMPONENTS], Object.keys((await bundledManifests()).components));
+  });
+
+  for (const names of [...COMPONENTS.map((name) => [name]), [...COMPONENTS]]) {
+    test(`with ${names.length === 1 ? names[0] : 'all components'}`, async () => {
+      const { objects: base, components } = await bundledManifests();
+      const made = names.reduce((sum, name) => withComponent(sum, components[name]!), base);
+      const wanted = await withComponents(names, (folder) => must('kubectl', ['kustomize', folder]));
+      assert.deepEqual(
+        made.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)),
+        sorted(wanted),
+      );
+    });
+  }
+});
 
 test('with the claim the agents have the repository from it and not from their nodes', async () => {
   const all = objects(

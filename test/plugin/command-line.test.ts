@@ -56,6 +56,8 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
       'migrate cancel',
       'migrate resolve',
       'migrate doctor',
+      'migrate install',
+      'migrate uninstall',
       'migrate version',
       'checkpoint list',
       'checkpoint describe',

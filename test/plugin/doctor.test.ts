@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
-import { manifestObjects } from '../../plugin/install/bundled.js';
+import { bundledManifests } from '../../plugin/install/bundled.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
 import { addNode, startWorld, type World } from './world.js';
 
@@ -59,7 +59,7 @@ describe('kubectl migrate doctor', { skip: await missing('kubectl') }, () => {
   });
 
   test('says which node’s agent is missing and why, and of that node alone if it is named', async () => {
-    for (const object of await manifestObjects()) {
+    for (const object of (await bundledManifests()).objects) {
       const plural = `${object.kind.toLowerCase()}${object.kind.endsWith('s') ? 'es' : 's'}`;
       const { namespace, name } = object.metadata;
       const place = namespace ? `/namespaces/${namespace}` : '';

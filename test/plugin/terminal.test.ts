@@ -171,10 +171,7 @@ describe('in a real terminal', { skip }, () => {
       said.push(terminal.last().replace(/\s+/g, ' '));
       t.diagnostic(`\n${terminal.last()}`);
     }
-    assert.match(
-      said[0] ?? '',
-      /"counter" is neither the name of the migration .* nothing was changed\. exit code 1$/,
-    );
+    assert.match(said[0] ?? '', /"counter" is neither "[^"]+" nor "yes"; nothing was changed\. exit code 1$/);
     assert.match(said[1] ?? '', /Nothing was changed\. exit code 130$/);
     assert.match(said[2] ?? '', /Nothing was changed\. exit code 1$/);
     assert.match(said[3] ?? '', /WARNING: .* TWO copies run\. .* told to keep the source .* exit code 0$/);

@@ -20,7 +20,7 @@ export function agents(observed: Observed, nodes: readonly Node[]): Finding[] {
     if (set && !isFor(set, node)) {
       return [here.ok('none: the DaemonSet does not select this node, so no pod is moved from or to it')];
     }
-    return onNode(observed, node, newest(pods.seen.filter((pod) => nodeOf(pod) === node.metadata.name)));
+    return onNode(observed, node, agentOn(pods.seen, node.metadata.name));
   });
 }
 
@@ -86,13 +86,13 @@ function versionOf(controllers: Observed['controllers'], metrics: Observed['metr
 }
 
 /** Whether a DaemonSet has a pod on a node, as far as its node selector goes; it tolerates everything. */
-function isFor({ spec }: DaemonSet, { metadata }: Node): boolean {
+export function isFor({ spec }: DaemonSet, { metadata }: Node): boolean {
   const selector = spec?.template.spec?.nodeSelector ?? {};
   return Object.entries(selector).every(([key, value]) => metadata.labels?.[key] === value);
 }
 
 /** Before it is placed, the pod of a DaemonSet says by its affinity which node it is for. */
-export function nodeOf({ spec }: Pod): string | undefined {
+function nodeOf({ spec }: Pod): string | undefined {
   if (spec?.nodeName) return spec.nodeName;
   const terms =
     spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
@@ -100,7 +100,10 @@ export function nodeOf({ spec }: Pod): string | undefined {
     ?.values?.[0];
 }
 
-/** During an update the old pod is still there. */
+/** The agent of a node. During an update the old one is still there. */
+export const agentOn = (agents: readonly Pod[], node: string): Pod | undefined =>
+  newest(agents.filter((pod) => nodeOf(pod) === node));
+
 function newest(pods: readonly Pod[]): Pod | undefined {
   const time = ({ metadata }: Pod) => metadata.creationTimestamp ?? '';
   const alive = pods.filter(({ metadata }) => !metadata.deletionTimestamp);

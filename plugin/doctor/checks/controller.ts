@@ -49,7 +49,9 @@ export function controller(observed: Observed): Finding[] {
 /** Why one of its pods is not ready. */
 function reasonOf({ controllers, nodes, events, logs }: Observed) {
   if ('hidden' in controllers) return undefined;
-  for (const pod of controllers.seen) {
+  // What is being deleted was replaced, or will be.
+  const staying = controllers.seen.filter(({ metadata }) => !metadata.deletionTimestamp);
+  for (const pod of staying.length > 0 ? staying : controllers.seen) {
     const node =
       'seen' in nodes ? nodes.seen.find(({ metadata }) => metadata.name === pod.spec?.nodeName) : undefined;
     const problem = podProblem(pod, {

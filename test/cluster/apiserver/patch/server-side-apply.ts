@@ -242,9 +242,14 @@ function removeUnapplied(
       removeStep(schema, value, step);
     } else {
       removeUnapplied(found.schema, found.value, child, kept ?? {}, theirs);
+      // What is empty then goes as well (structured-merge-diff, RemoveItems): a volume has no second source left.
+      if (isEmpty(found.value)) removeStep(schema, value, step);
     }
   }
 }
+
+const isEmpty = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length === 0 : isFields(value) && Object.keys(value).length === 0;
 
 /** A nested object of which the manager applied some fields stays: others may have come from elsewhere. */
 function ownsOnlyPart(value: unknown, set: FieldSet, step: string): boolean {

@@ -1,0 +1,104 @@
+/** The objects of the manifests, in the order opposite to that in which they are made, CRDs last. */
+import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
+import { ApiError } from '../../common/kube/api-error.js';
+import type { KubeClient } from '../../common/kube/client.js';
+import type { KubeObject } from '../../common/kube/types.js';
+import { REPOSITORY_CLAIM, resources } from '../doctor/objects.js';
+import { ApiPaths } from '../install/api-paths.js';
+import type { ManifestObject, Manifests } from '../install/bundled.js';
+import { CHECKPOINT_CRDS } from './inventory.js';
+import { untilGone, type Patience } from './until-gone.js';
+
+const PART_OF = 'app.kubernetes.io/part-of';
+const OURS = 'kubectl-migrate';
+
+type Say = (text: string) => void;
+
+/** What is deleted, step by step; the next begins when the one before is gone. Pure. */
+export function deletionSteps(
+  manifests: Manifests,
+  keep: { crds: boolean; claim: boolean },
+): ManifestObject[][] {
+  const components = Object.values(manifests.components).flatMap(({ objects }) => objects);
+  const all = [...manifests.objects, ...components].reverse();
+  const isKept = ({ kind, metadata }: ManifestObject): boolean =>
+    (keep.crds && kind === 'CustomResourceDefinition' && CHECKPOINT_CRDS.includes(metadata.name)) ||
+    // The archives lie on what it claims, and storage that is not claimed any more may be wiped.
+    (keep.claim && (kind === 'Namespace' || STORAGE.has(kind) || isProvisioner(metadata)));
+  const rest = all.filter((object) => !isKept(object));
+  const ofKind = (...kinds: string[]) => rest.filter(({ kind }) => kinds.includes(kind));
+  const first = ofKind('DaemonSet', 'Deployment', 'Job');
+  const last = ofKind('CustomResourceDefinition');
+  const namespace = ofKind('Namespace');
+  const middle = rest.filter((object) => ![first, last, namespace].some((step) => step.includes(object)));
+  return [first, middle, namespace, last].filter((step) => step.length > 0);
+}
+
+const STORAGE = new Set(['PersistentVolumeClaim', 'StorageClass']);
+const isProvisioner = ({ namespace, name }: KubeObject['metadata']): boolean =>
+  namespace === 'kube-system' || name.startsWith('nfs-');
+
+/** @param say a line for each object that was there */
+export async function deleteManifests(
+  client: KubeClient,
+  manifests: Manifests,
+  keepCheckpoints: boolean,
+  patience: Patience,
+  say: Say,
+): Promise<void> {
+  const claim =
+    keepCheckpoints &&
+    (await resources(client).claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE)) !== undefined;
+  const paths = new ApiPaths(client);
+  for (const step of deletionSteps(manifests, { crds: keepCheckpoints, claim })) {
+    const deleted: { path: string; shown: string }[] = [];
+    for (const object of step) {
+      const place = await paths.find(object);
+      if (place && (await remove(client, place.path, object.kind, say))) {
+        say(`${place.shown} deleted`);
+        deleted.push(place);
+      }
+    }
+    await untilGone('Objects', patience, async () => {
+      const left: string[] = [];
+      for (const { path, shown } of deleted) if (await find(client, path)) left.push(shown);
+      return left;
+    });
+  }
+  if (claim)
+    say(
+      `The namespace ${SYSTEM_NAMESPACE} stays with the claim ${REPOSITORY_CLAIM}, on which the archives lie.`,
+    );
+}
+
+/** Whether it was there and is ours. Somebody else's of the same name (a provisioner that others use as well) stays. */
+async function remove(client: KubeClient, path: string, kind: string, say: Say): Promise<boolean> {
+  const found = await find(client, path);
+  if (!found) return false;
+  if (found.metadata.labels?.[PART_OF] !== OURS) {
+    say(`note: ${kind} ${found.metadata.name} does not have the label ${PART_OF}=${OURS}: it stays.`);
+    return false;
+  }
+  try {
+    await client.json('DELETE', path, {
+      body: {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        propagationPolicy: 'Background',
+        preconditions: { uid: found.metadata.uid },
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof ApiError) || !error.isNotFound) throw error;
+  }
+  return true;
+}
+
+async function find(client: KubeClient, path: string): Promise<KubeObject | undefined> {
+  try {
+    return await client.json<KubeObject>('GET', path);
+  } catch (error) {
+    if (error instanceof ApiError && error.isNotFound) return undefined;
+    throw error;
+  }
+}
