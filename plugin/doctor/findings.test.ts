@@ -384,6 +384,21 @@ describe('doctor finds', () => {
     fails(find({ authority: unsigned as never }, 'certificates'), /No replica of the controller signs/);
   });
 
+  test('an agent that has no certificate, or could not renew it', () => {
+    const ends = (at: number) => ({
+      metrics: new Map(well.metrics).set(`uid-${AGENT}`, {
+        seen: { version: '0.1.0', values: new Map([['lpm_agent_certificate_expiry_seconds', at]]) },
+      }),
+    });
+    fails(
+      find(ends(NaN), 'agent-certificate', 'k8s-worker'),
+      /has no certificate/,
+      /logs .*agent-k8s-worker/,
+    );
+    fails(find(ends(NOW / 1000 - 3600), 'agent-certificate', 'k8s-worker'), /expired 60m ago/);
+    assert.equal(find(ends(NOW / 1000 + 3600), 'agent-certificate', 'k8s-worker').status, 'ok');
+  });
+
   test('a certificate that was given and soon expires', async () => {
     const { cert: pem } = await issueCertificate(await createCa('theirs'), {
       commonName: 'lpm-controller',

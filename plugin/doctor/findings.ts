@@ -2,7 +2,7 @@
 import type { Node } from '../../common/kube/types.js';
 import { agents } from './checks/agents.js';
 import { apiServer } from './checks/api-server.js';
-import { certificates } from './checks/certificates.js';
+import { agentCertificates, certificates } from './checks/certificates.js';
 import { clocks } from './checks/clocks.js';
 import { controller, leader } from './checks/controller.js';
 import { crds } from './checks/crds.js';
@@ -34,6 +34,7 @@ export function findings(observed: Observed, only?: string): Finding[] {
     ...perNode((each) => agents(observed, each)),
     ...perNode(nodeSetUp),
     ...certificates(observed),
+    ...perNode((each) => agentCertificates(observed, each)),
     ...repository(observed),
     ...perNode((each) => kubelets(observed, each)),
     ...perNode((each) => clocks(observed, each)),

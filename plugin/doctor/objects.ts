@@ -20,10 +20,8 @@ export type Crd = KubeObject & Pick<Plain<V1CustomResourceDefinition>, 'spec' | 
 
 export const DEPLOYMENT = 'lpm-controller-manager';
 export const DAEMON_SET = 'lpm-live-pod-migration-controller-checkpoint-agent';
-export const AGENT_ACCOUNT = 'lpm-checkpoint-agent';
 export const LEASE = 'lpm-controller';
-/** ConfigMap with the authority that the controller makes, and Secret with a certificate that somebody gives it. */
-export const AUTHORITY = 'lpm-ca-bundle';
+/** Secret with a certificate that somebody gives the controller. */
 export const GIVEN_SECRET = 'lpm-controller-tls';
 export const REPOSITORY_CLAIM = 'checkpoint-repo';
 

@@ -1,7 +1,9 @@
 /** Asks the cluster, with the caller's own rights. What may not be seen is no error. */
 import {
+  AGENT_ACCOUNT,
   AGENT_LABEL,
   API_VERSION,
+  AUTHORITY_CONFIG_MAP,
   CONTROLLER_LABEL,
   GROUP,
   RUNTIME_CLASS,
@@ -17,8 +19,6 @@ import { neededRights } from './checks/rights.js';
 import { look, type Right, type Seen } from './look.js';
 import { readMetrics } from './metrics.js';
 import {
-  AGENT_ACCOUNT,
-  AUTHORITY,
   DAEMON_SET,
   DEPLOYMENT,
   GIVEN_SECRET,
@@ -111,7 +111,7 @@ export async function observe(client: KubeClient, question: Question): Promise<O
     ),
     mayAgent(client),
     look({ verb: 'get', resource: 'configmaps', ...SYSTEM }, () =>
-      client.configMaps.find(AUTHORITY, SYSTEM_NAMESPACE),
+      client.configMaps.find(AUTHORITY_CONFIG_MAP, SYSTEM_NAMESPACE),
     ),
     look({ verb: 'get', resource: 'secrets', ...SYSTEM }, () =>
       kinds.secrets.find(GIVEN_SECRET, SYSTEM_NAMESPACE),

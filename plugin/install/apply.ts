@@ -112,9 +112,16 @@ function conflict(shown: string, error: ApiError, others: string[]): CliError {
   );
 }
 
+/** Whose kinds our components use. */
+const PROVIDERS: Record<string, string> = {
+  'cert-manager.io': 'cert-manager',
+  'monitoring.coreos.com': 'the Prometheus operator',
+};
+
 function unknownKind({ kind, apiVersion }: ManifestObject): CliError {
-  const hint = apiVersion.startsWith('monitoring.coreos.com/')
-    ? 'It is of the Prometheus operator: install that first, or leave the component out.'
+  const whose = PROVIDERS[apiVersion.split('/')[0] ?? ''];
+  const hint = whose
+    ? `It is of ${whose}: install that first, or leave the component out.`
     : 'Does the cluster have what the component is for? kubectl api-resources';
   return new CliError(`This cluster does not know the kind ${kind} (${apiVersion}).`, [hint]);
 }

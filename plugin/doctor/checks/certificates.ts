@@ -1,10 +1,17 @@
 /** Certificates with which controller and agents know each other, as far as the API shows them: who signs, and until when. */
 import { X509Certificate } from 'node:crypto';
-import { SYSTEM_NAMESPACE } from '../../../common/api/names.js';
+import {
+  AUTHORITY_CERTIFICATES,
+  AUTHORITY_CONFIG_MAP,
+  AUTHORITY_SIGNERS,
+  SYSTEM_NAMESPACE,
+} from '../../../common/api/names.js';
+import type { Node } from '../../../common/kube/types.js';
 import { Check, type Finding } from '../finding.js';
-import { AUTHORITY, GIVEN_SECRET } from '../objects.js';
+import { GIVEN_SECRET } from '../objects.js';
 import type { Observed } from '../observed.js';
 import { age } from '../../text/duration.js';
+import { agentOn } from './agents.js';
 import { CONTROLLER_LOGS } from './words.js';
 
 const WEEK_MS = 7 * 86_400_000;
@@ -16,8 +23,8 @@ export function certificates(observed: Observed): Finding[] {
   if ('seen' in deployment && !deployment.seen) return [];
   if ('hidden' in authority) return [check.unknown(authority.hidden)];
   if (authority.seen) {
-    const bundle = authority.seen.data?.['ca.crt'] ?? '';
-    const signers = (authority.seen.data?.['signers'] ?? '').split('\n').filter(Boolean);
+    const bundle = authority.seen.data?.[AUTHORITY_CERTIFICATES] ?? '';
+    const signers = (authority.seen.data?.[AUTHORITY_SIGNERS] ?? '').split('\n').filter(Boolean);
     const judged = judge(check, bundle, observed.now, {
       what: 'The authority of controller and agents',
       mend: CONTROLLER_LOGS,
@@ -38,7 +45,7 @@ export function certificates(observed: Observed): Finding[] {
   if ('hidden' in given) {
     return [
       check.unknown(
-        `There is no ConfigMap ${AUTHORITY}; whether certificates were given by hand: ${given.hidden}`,
+        `There is no ConfigMap ${AUTHORITY_CONFIG_MAP}; whether certificates were given by hand: ${given.hidden}`,
       ),
     ];
   }
@@ -46,7 +53,7 @@ export function certificates(observed: Observed): Finding[] {
   if (pem === undefined) {
     return [
       check.fail(
-        `Controller and agents have no certificates: there is neither the ConfigMap ${AUTHORITY}, which the controller makes, nor the Secret ${GIVEN_SECRET}.`,
+        `Controller and agents have no certificates: there is neither the ConfigMap ${AUTHORITY_CONFIG_MAP}, which the controller makes, nor the Secret ${GIVEN_SECRET}.`,
         CONTROLLER_LOGS,
       ),
     ];
@@ -80,4 +87,25 @@ function judge(check: Check, pem: string, now: number, { what, mend, soon }: Abo
   if (left <= 0) return check.fail(`${what} expired ${age(-left)} ago.`, mend);
   if (left < soon) return check.warn(`${what} expires in ${age(left)}.`, mend);
   return check.ok(`valid for ${age(left)}`);
+}
+
+/** Each agent renews its own in time; one that could not says so here. */
+export function agentCertificates({ agents, metrics, now }: Observed, nodes: readonly Node[]): Finding[] {
+  const check = new Check('agent-certificate');
+  if ('hidden' in agents) return [];
+  return nodes.flatMap(({ metadata: { name } }) => {
+    const pod = agentOn(agents.seen, name);
+    const told = metrics.get(pod?.metadata.uid ?? '');
+    const end =
+      told && 'seen' in told ? told.seen.values.get('lpm_agent_certificate_expiry_seconds') : undefined;
+    // Whether it could be asked is said with the agent itself.
+    if (pod === undefined || end === undefined) return [];
+    const left = end * 1000 - now;
+    const logs = `kubectl logs -n ${SYSTEM_NAMESPACE} ${pod.metadata.name}`;
+    if (Number.isNaN(left))
+      return [check.on(name).fail('The agent has no certificate, so nobody is served by it.', logs)];
+    if (left <= 0)
+      return [check.on(name).fail(`The certificate of the agent expired ${age(-left)} ago.`, logs)];
+    return [check.on(name).ok(`valid for ${age(left)}`)];
+  });
 }
