@@ -14,6 +14,10 @@ import { identityFlags, startIdentity } from './identity/start.js';
 import { kubeletFlags, kubeletOptions } from './kubelet/options.js';
 import { createLogger, LEVELS } from './log.js';
 import { Metrics } from './metrics.js';
+import { NodeKeeper } from './node-setup/keeper.js';
+import { setUpFlags } from './node-setup/options.js';
+import { uninstall } from './node-setup/uninstall-command.js';
+import { keepNode, type SetUpOptions } from './node-setup/wire.js';
 import { DEFAULT_RUNTIME_ROOTS } from './oci.js';
 import { startAgent } from './server.js';
 import { StateDir } from './state.js';
@@ -21,8 +25,14 @@ import { StateDir } from './state.js';
 declare const LPM_VERSION: string | undefined;
 const version = typeof LPM_VERSION === 'string' ? LPM_VERSION : '0.0.0-dev';
 
-/** Where containerd and CRI-O listen by default, in the order in which they are tried. */
-const CRI_SOCKETS = ['/run/containerd/containerd.sock', '/run/crio/crio.sock'];
+/** Where the container runtimes of the kubelet listen (k3s and RKE2, k0s, MicroK8s have their own), in the order in which they are tried. */
+const CRI_SOCKETS = [
+  '/run/k3s/containerd/containerd.sock',
+  '/run/k0s/containerd.sock',
+  '/var/snap/microk8s/common/run/containerd.sock',
+  '/run/containerd/containerd.sock',
+  '/run/crio/crio.sock',
+];
 
 const flags = yargs(hideBin(process.argv))
   .scriptName('checkpoint-agent')
@@ -91,6 +101,7 @@ const flags = yargs(hideBin(process.argv))
       describe: 'file of age identities with which encrypted checkpoints are read',
     },
     ...kubeletFlags,
+    ...setUpFlags,
     'log-level': { choices: LEVELS, default: 'info' as const, describe: 'what to log' },
   })
   .strict()
@@ -119,7 +130,8 @@ async function main(): Promise<void> {
     );
   }
   const nodeName = options['node-name'];
-  const context: Context = {
+  const runtimeRoots = [...options['runtime-root']];
+  const parts: Omit<Context, 'keeper'> = {
     nodeName,
     version,
     host,
@@ -127,7 +139,8 @@ async function main(): Promise<void> {
     state: new StateDir(options['state-dir']),
     log,
     metrics: new Metrics(),
-    runtimeRoots: options['runtime-root'],
+    runtimeRoots,
+    addRuntimeRoots: (roots) => runtimeRoots.push(...roots.filter((root) => !runtimeRoots.includes(root))),
     handlerPath: options['handler-path'],
     kubelet: kubeletOptions(options),
     dumpTimeoutMs: seconds('dump-timeout', options['dump-timeout']),
@@ -143,6 +156,17 @@ async function main(): Promise<void> {
       identitiesFile: options['archive-identities'],
     },
   };
+  const setUp: SetUpOptions = {
+    socket,
+    shipped: options['node-files'],
+    restartCommand: options['restart-command'],
+    restartTimeoutMs: seconds('restart-timeout', options['restart-timeout']),
+  };
+  if (options['uninstall-node']) {
+    await uninstall(parts, setUp, { force: options.force, keepState: options['keep-state'] });
+    return;
+  }
+  const context = options['setup-node'] ? keepNode(parts, setUp) : { ...parts, keeper: new NodeKeeper() };
   const identity = startIdentity({
     tlsDir: options['tls-dir'],
     host,

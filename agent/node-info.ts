@@ -7,6 +7,8 @@ import type { GetNodeInfoResponse } from '../proto/gen/lpm/v1/agent.js';
 import { freezerOf } from './cgroup.js';
 import type { Context } from './context.js';
 import type { Host } from './host.js';
+import { offersHandler } from './node-setup/offers.js';
+import { setUpInfo } from './node-setup/options.js';
 import { findOciRuntime, findProgram, readText } from './oci.js';
 
 /** Programs do not change under a running agent often; what they say of themselves is asked for at most this often. */
@@ -17,6 +19,11 @@ interface Programs {
   ociRuntimeVersion: string;
   criuVersion: string;
   criuProblem: string;
+}
+
+/** What was put on the node just now is seen at once. */
+export function forgetPrograms(): void {
+  cached = undefined;
 }
 
 let cached: { at: number; programs: Promise<Programs> } | undefined;
@@ -48,6 +55,7 @@ export async function nodeInfo(context: Context): Promise<GetNodeInfoResponse> {
     cpuModel: cpu.model,
     cpuFlags: cpu.flags,
     freeBytes: BigInt(space.bavail) * BigInt(space.bsize),
+    ...setUpInfo(context.keeper.status),
     agentTime: new Date(),
   };
 }
@@ -102,9 +110,9 @@ async function handlerProblem(context: Context): Promise<string> {
   }
   try {
     const status = await cri.status();
-    const handlers = status.runtimeHandlers.map(({ name }) => name);
-    if (!handlers.includes(RUNTIME_CLASS)) {
-      return `The container runtime offers no handler "${RUNTIME_CLASS}" (only ${handlers.filter(Boolean).join(', ') || 'its default'}).`;
+    if (!offersHandler(status)) {
+      const handlers = status.runtimeHandlers.map(({ name }) => name).filter(Boolean);
+      return `The container runtime offers no handler "${RUNTIME_CLASS}" (only ${handlers.join(', ') || 'its default'}).`;
     }
     return annotationProblem(status.info.config);
   } catch (error) {

@@ -60,10 +60,7 @@ export async function startAgent(
   const transfers = new Transfers((uid) => {
     store.drop(uid).catch((error: unknown) => context.log.warn('half an import stays for now', { error }));
   });
-  context.metrics.gauge(
-    'lpm_agent_operations_in_progress',
-    () => checkpoints.inProgress + restores.inProgress,
-  );
+  context.metrics.gauge('lpm_agent_operations_in_progress', () => inProgress());
   const frozenContainers = async (): Promise<number> =>
     (await frozenPods(context)).reduce((sum, { containerNames }) => sum + containerNames.length, 0);
   context.metrics.gauge(`lpm_agent_build_info{version="${context.version}"}`, () => 1);
@@ -82,11 +79,15 @@ export async function startAgent(
   context.metrics.gauge('lpm_agent_certificate_expiry_seconds', () =>
     identity.current ? endOf(new X509Certificate(identity.current.cert)) / 1000 : NaN,
   );
-  const readiness = async (): Promise<string> =>
-    context.cri.version().then(
+  const inProgress = (): number => checkpoints.inProgress + restores.inProgress;
+  const readiness = async (): Promise<string> => {
+    const { state, message } = context.keeper.status;
+    if (state === 'working') return message;
+    return context.cri.version().then(
       () => identity.problem,
       (error: unknown) => messageOf(error),
     );
+  };
 
   const server = new Server({
     // A pod object takes up to a mebibyte of a request.
@@ -114,6 +115,10 @@ export async function startAgent(
   };
   const timer = setInterval(forget, FORGET_EVERY_MS);
   timer.unref();
+  // What stood still runs by now, and what is asked for meanwhile is answered.
+  context.keeper
+    .start(inProgress)
+    .catch((error: unknown) => context.log.error('the set-up of the node broke off', { error }));
   context.log.info('serving', {
     listen,
     port,
@@ -135,7 +140,7 @@ export async function startAgent(
       transferServer.close();
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       // A checkpoint in progress is finished: half of one is worth nothing, and its source must not stay frozen for nothing.
-      await checkpoints.settle();
+      await Promise.all([checkpoints.settle(), context.keeper.stop()]);
       // A restore is no work of this process but of the handler and of what lies on disk; a new agent joins it.
       const cut = setTimeout(() => server.forceShutdown(), DRAIN_MS);
       await closed;

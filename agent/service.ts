@@ -36,7 +36,7 @@ export function agentService(
   transfers: Transfers,
   store: ArchiveStore,
 ): AgentServiceServer {
-  const { state } = context;
+  const { state, keeper } = context;
 
   const { unary, watched, note } = rpcMethods(context);
 
@@ -58,7 +58,10 @@ export function agentService(
 
     checkpoint: watched(
       'checkpoint',
-      (request) => checkpoints.start(request),
+      (request) => {
+        keeper.gate.pass();
+        return checkpoints.start(request);
+      },
       (event) => ({ event }),
     ),
 
@@ -78,7 +81,10 @@ export function agentService(
 
     restore: watched(
       'restore',
-      (request) => restores.start(request),
+      (request) => {
+        keeper.gate.pass();
+        return restores.start(request);
+      },
       (event) => ({ event }),
     ),
 

@@ -351,6 +351,13 @@ export interface GetNodeInfoResponse {
   cpuFlags: string[];
   /** FreeBytes on the file system that holds the stages and artifacts. */
   freeBytes: bigint;
+  /**
+   * SetUp tells how far the agent is with setting the node up (agent/NODE-SETUP.md): "off" (it was not told to), "manual" (the node
+   * says so), "working", "waiting" (for a moment in which the runtime may be restarted), "ready" or "failed".
+   */
+  setUp: string;
+  /** SetUpMessage is a sentence: what it waits for, or why it failed. */
+  setUpMessage: string;
 }
 
 export interface InspectPodRequest {
@@ -1270,6 +1277,8 @@ function createBaseGetNodeInfoResponse(): GetNodeInfoResponse {
     cpuModel: "",
     cpuFlags: [],
     freeBytes: 0n,
+    setUp: "",
+    setUpMessage: "",
   };
 }
 
@@ -1328,6 +1337,12 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
         throw new globalThis.Error("value provided for field message.freeBytes of type uint64 too large");
       }
       writer.uint32(136).uint64(message.freeBytes);
+    }
+    if (message.setUp !== "") {
+      writer.uint32(146).string(message.setUp);
+    }
+    if (message.setUpMessage !== "") {
+      writer.uint32(154).string(message.setUpMessage);
     }
     return writer;
   },
@@ -1481,6 +1496,22 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
             message.freeBytes = reader.uint64() as bigint;
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.setUp = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.setUpMessage = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1576,6 +1607,16 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
         : isSet(object.free_bytes)
         ? BigInt(object.free_bytes)
         : 0n,
+      setUp: isSet(object.setUp)
+        ? globalThis.String(object.setUp)
+        : isSet(object.set_up)
+        ? globalThis.String(object.set_up)
+        : "",
+      setUpMessage: isSet(object.setUpMessage)
+        ? globalThis.String(object.setUpMessage)
+        : isSet(object.set_up_message)
+        ? globalThis.String(object.set_up_message)
+        : "",
     };
   },
 
@@ -1632,6 +1673,12 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
     if (message.freeBytes !== 0n) {
       obj.freeBytes = message.freeBytes.toString();
     }
+    if (message.setUp !== "") {
+      obj.setUp = message.setUp;
+    }
+    if (message.setUpMessage !== "") {
+      obj.setUpMessage = message.setUpMessage;
+    }
     return obj;
   },
 
@@ -1657,6 +1704,8 @@ export const GetNodeInfoResponse: MessageFns<GetNodeInfoResponse> = {
     message.cpuModel = object.cpuModel ?? "";
     message.cpuFlags = object.cpuFlags?.map((e) => e) || [];
     message.freeBytes = (object.freeBytes !== undefined && object.freeBytes !== null) ? BigInt(object.freeBytes) : 0n;
+    message.setUp = object.setUp ?? "";
+    message.setUpMessage = object.setUpMessage ?? "";
     return message;
   },
 };

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { dryRunProblem } from './dry-run.js';
+import { flagOf, listeningInodes, systemdCgroup } from './find-process.js';
+import { offersHandler } from './offers.js';
+import { programsToInstall } from './programs.js';
+import { restartWay } from './restart-way.js';
+import type { Table } from './toml.js';
+import { atLeast } from './version.js';
+
+describe('how the runtime is restarted', () => {
+  const process = { pid: 812, parent: 1, cgroup: '/system.slice/containerd.service' };
+
+  test('by the unit of systemd that it runs in, whatever its name', () => {
+    const way = (cgroup: string) => restartWay({ ...process, cgroup }, { init: 'systemd' });
+    assert.deepEqual(way('/system.slice/containerd.service'), { by: 'systemd', unit: 'containerd.service' });
+    assert.deepEqual(way('/system.slice/k3s-agent.service'), { by: 'systemd', unit: 'k3s-agent.service' });
+    assert.deepEqual(way('/system.slice/docker-1.scope/system.slice/crio.service'), {
+      by: 'systemd',
+      unit: 'crio.service',
+    });
+  });
+
+  test('by the administrator’s command before all else', () => {
+    assert.deepEqual(restartWay(process, { init: 'systemd', command: 'rc-service crio restart' }), {
+      by: 'command',
+      argv: ['sh', '-c', 'rc-service crio restart'],
+    });
+  });
+
+  test('by ending it where something else than systemd supervises it', () => {
+    assert.deepEqual(restartWay({ ...process, parent: 20 }, { init: 'bash' }), {
+      by: 'supervisor',
+      pid: 812,
+    });
+  });
+
+  test('not at all where nobody would start it again', () => {
+    assert.equal(restartWay(process, { init: 'bash' }).by, 'nobody');
+    assert.equal(restartWay({ ...process, cgroup: '/user.slice' }, { init: 'systemd' }).by, 'nobody');
+  });
+});
+
+describe('what is put on a node', () => {
+  const shipped = [
+    'bin/criu',
+    'bin/iptables-restore',
+    'bin/lpm-runtime',
+    'bin/tar',
+    'lib/libc.so.6',
+    'libexec/criu',
+  ];
+
+  test('is the handler alone where the node has all else', () => {
+    const own = { criu: '4.2.1', tools: ['tar', 'iptables-restore'] };
+    assert.deepEqual(programsToInstall(shipped, own), ['bin/lpm-runtime']);
+  });
+
+  test('is CRIU with its libraries where the node has none, or one that is too old', () => {
+    for (const criu of ['', '3.17', '4.0']) {
+      const paths = programsToInstall(shipped, { criu, tools: ['tar', 'iptables-restore'] });
+      assert.deepEqual(paths, ['bin/criu', 'bin/lpm-runtime', 'lib/libc.so.6', 'libexec/criu']);
+    }
+  });
+
+  test('is what CRIU calls where the node lacks it', () => {
+    assert.ok(programsToInstall(shipped, { criu: '4.2', tools: ['iptables-restore'] }).includes('bin/tar'));
+  });
+});
+
+test('the runtime is found by its socket, under the older name of /run too', () => {
+  const table = `Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 17265 /run/containerd/containerd.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 17299 /run/containerd/containerd.sock
+0000000000000000: 00000002 00000000 00010000 0001 01 20111 /var/run/crio/crio.sock
+0000000000000000: 00000002 00000000 00010000 0001 01 20112 @abstract`;
+  assert.deepEqual(listeningInodes(table, '/run/containerd/containerd.sock'), ['17265']);
+  assert.deepEqual(listeningInodes(table, '/run/crio/crio.sock'), ['20111']);
+  assert.deepEqual(listeningInodes(table, '/run/other.sock'), []);
+});
+
+test('its files are those that its command line names', () => {
+  const argv = ['containerd', '-c', '/a.toml', '--root=/r'];
+  assert.equal(flagOf(argv, '--config', '-c'), '/a.toml');
+  assert.equal(flagOf(argv, '--root'), '/r');
+  assert.equal(flagOf(argv, '--state'), undefined);
+});
+
+test('its unit is read from systemd’s hierarchy, or from the only one', () => {
+  assert.equal(
+    systemdCgroup('5:cpu:/x\n1:name=systemd:/system.slice/a.service\n0::/y\n'),
+    '/system.slice/a.service',
+  );
+  assert.equal(systemdCgroup('0::/system.slice/b.service\n'), '/system.slice/b.service');
+});
+
+test('it says whether it knows the handler in one of two ways, or not at all', () => {
+  const status = (names: string[], config?: object) => ({
+    status: undefined,
+    features: undefined,
+    runtimeHandlers: names.map((name) => ({ name, features: undefined })),
+    info: (config ? { config: JSON.stringify(config) } : {}) as Record<string, string>,
+  });
+  assert.equal(offersHandler(status(['', 'runc', 'lpm'])), true);
+  assert.equal(offersHandler(status(['', 'runc'])), false);
+  assert.equal(offersHandler(status([], { containerd: { runtimes: { runc: {}, lpm: {} } } })), true);
+  assert.equal(offersHandler(status([], { containerd: { runtimes: { runc: {} } } })), false);
+  assert.equal(offersHandler(status([])), undefined);
+});
+
+test('a change that changes more than the handler is not made', () => {
+  const dump = (runtimes: Table, more: Table = {}): Table => ({
+    plugins: { 'io.containerd.cri.v1.runtime': { containerd: { runtimes }, ...more } },
+  });
+  const runc = { runtime_type: 'io.containerd.runc.v2', runtime_path: '' };
+  const before = dump({ runc });
+  assert.equal(dryRunProblem(before, { ...dump({ runc, lpm: {} }), imports: ['x'] }), '');
+  assert.equal(dryRunProblem(before, dump({ runc: { runtime_type: runc.runtime_type }, lpm: {} })), '');
+  assert.match(dryRunProblem(before, dump({ lpm: {} })), /something else/);
+  assert.match(
+    dryRunProblem(dump({ runc }, { cni: { bin_dir: '/x' } }), dump({ runc, lpm: {} })),
+    /something else/,
+  );
+  assert.match(dryRunProblem(before, before), /not among what it reads/);
+});
+
+test('versions are compared as numbers', () => {
+  assert.ok(atLeast('v2.1.9', 2, 0) && atLeast('1.36.3', 1, 28) && atLeast('4.10', 4, 2));
+  assert.ok(!atLeast('1.7.24~ds1', 2, 0) && !atLeast('3.17', 4, 1) && !atLeast('', 1, 0));
+});

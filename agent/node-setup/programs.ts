@@ -1,0 +1,85 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { Host } from '../host.js';
+import { NODE_FOLDER } from './names.js';
+import type { NodeFiles } from './node-files.js';
+import { atLeast } from './version.js';
+
+/** What the node has of its own, ours not counted. */
+export interface OwnPrograms {
+  /** Version of its CRIU when that works here; empty when there is none that does. */
+  criu: string;
+  /** Names of the programs that CRIU calls which it has (GNU's, for tar). */
+  tools: readonly string[];
+}
+
+/**
+ * Which of the shipped files a node gets: always the handler; CRIU when it has no usable one that is new enough; what CRIU calls when
+ * it has none. What comes with libraries needs all of them (they are shared).
+ *
+ * @param shipped paths below the folder: bin/NAME, lib/…, libexec/…
+ */
+export function programsToInstall(shipped: readonly string[], own: OwnPrograms): string[] {
+  const wanted = shipped.filter((path) => {
+    const name = /^bin\/(.+)$/.exec(path)?.[1];
+    if (name === undefined) return false;
+    if (name === 'lpm-runtime') return true;
+    return name === 'criu' ? !atLeast(own.criu, 4, 1) : !own.tools.includes(name);
+  });
+  const portable = wanted.some((path) => path !== 'bin/lpm-runtime');
+  return portable ? [...wanted, ...shipped.filter((path) => !path.startsWith('bin/'))] : wanted;
+}
+
+/** Paths of the shipped files, below their folder. */
+export function shippedFiles(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter((path) => /^(bin|lib|libexec)\//.test(path))
+    .sort();
+}
+
+/** Looks at what the node has. */
+export async function ownPrograms(host: Host, names: readonly string[]): Promise<OwnPrograms> {
+  const PATH = host.searchPath
+    .split(':')
+    .filter((folder) => !folder.startsWith(NODE_FOLDER))
+    .join(':');
+  const ask = async (...argv: [string, ...string[]]): Promise<string | undefined> => {
+    // Not by name: the first word is looked for in this process's PATH.
+    const { code, stdout, stderr } = await host.run(['sh', '-c', 'exec "$@"', 'sh', ...argv], {
+      env: { PATH },
+      timeoutMs: 30_000,
+    });
+    return code === 0 ? `${stdout}\n${stderr}` : undefined;
+  };
+  const version = /^Version:\s*(\S+)/m.exec((await ask('criu', '--version')) ?? '')?.[1] ?? '';
+  const works = version !== '' && (await ask('criu', 'check')) !== undefined;
+  const tools: string[] = [];
+  for (const name of names) {
+    const said = await ask(name, '--version');
+    if (said !== undefined && (name !== 'tar' || said.includes('GNU tar'))) tools.push(name);
+  }
+  return { criu: works ? version : '', tools };
+}
+
+/** Copies what differs. Answers the node's paths of all of them. */
+export async function installPrograms(
+  from: string,
+  paths: readonly string[],
+  files: NodeFiles,
+): Promise<string[]> {
+  const installed: string[] = [];
+  // What is called comes last: never a program without its libraries.
+  const order = (path: string): number => Number(path.startsWith('bin/'));
+  for (const path of [...paths].sort((a, b) => order(a) - order(b))) {
+    const to = join(NODE_FOLDER, path);
+    const source = join(from, path);
+    const here = await files.here(to);
+    if (!existsSync(here) || !readFileSync(here).equals(readFileSync(source)))
+      await files.install(source, to);
+    installed.push(to);
+  }
+  return installed;
+}

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { LpmError, messageOf } from '../../common/errors.js';
+import { parseOciVersion } from '../node-info.js';
+import { changeRuntime, putBack, type RuntimeTools } from './change-runtime.js';
+import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
+import { findFor, planFor, type Runtime } from './observe.js';
+import type { Plan } from './plan.js';
+import { installPrograms, ownPrograms, programsToInstall, shippedFiles } from './programs.js';
+import { sameProcess } from './record.js';
+import { identify } from './runtime-control.js';
+
+export interface SetUpTools extends RuntimeTools {
+  /** Folder of this process that holds what goes below /opt/lpm. */
+  shipped: string;
+  /** The agent's state folder when it is not the usual one. */
+  stateDir: string | undefined;
+  /** Why the runtime must not be restarted now; empty when it may. Nothing begins until `open` is called. */
+  quiet: () => Promise<{ busy: string; open: () => void }>;
+}
+
+export type Outcome =
+  /** The runtime knows the handler, and every file is in place. */
+  | { state: 'ready'; message: string; runtimeRoots: readonly string[] }
+  /** The node's administrator has said that nothing is to be changed. */
+  | { state: 'manual'; message: string }
+  /** Something goes on that a restart would disturb. */
+  | { state: 'waiting'; message: string }
+  | { state: 'failed'; message: string };
+
+/**
+ * Makes the node ready, as far as it is not: puts the programs in place, registers the handler, restarts the runtime. Called again
+ * it finds all as it is to be and does nothing.
+ */
+export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
+  const { files, control, state, log } = tools;
+  if (await files.isFile(MANUAL_FILE)) {
+    return { state: 'manual', message: `${MANUAL_FILE} is there: nothing on this node is changed.` };
+  }
+  try {
+    const unfinished = state.journal();
+    if (unfinished) {
+      log.warn('taking back what an agent that died has begun', {
+        files: unfinished.changes.map(({ path }) => path),
+      });
+      await putBack(tools, unfinished);
+      state.end();
+    }
+    await putPrograms(tools);
+    const runtime = await control.observe();
+    const plan = await planFor(runtime, files, HANDLER_PATH);
+    await putSettings(tools, runtime, plan);
+    return await register(tools, runtime, plan);
+  } catch (error) {
+    const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
+    log.error('this node could not be set up', { error, hint });
+    return { state: 'failed', message: `${messageOf(error)}${hint}` };
+  }
+}
+
+async function putPrograms({ host, files, state, shipped, log }: SetUpTools): Promise<void> {
+  // An agent that runs on the node itself finds the folder there already.
+  const here = await files.here(NODE_FOLDER);
+  if (here === shipped) return;
+  const paths = shippedFiles(shipped);
+  const tools = paths
+    .map((path) => /^bin\/(.+)$/.exec(path)?.[1] ?? '')
+    .filter((name) => name !== '' && name !== 'lpm-runtime' && name !== 'criu');
+  const wanted = programsToInstall(paths, await ownPrograms(host, tools));
+  const record = state.read();
+  // Written first: what lies there without being known would stay for ever.
+  const now = wanted.map((path) => join(NODE_FOLDER, path));
+  const kept = record.files.filter((path) => path.startsWith(`${NODE_FOLDER}/etc/`));
+  const gone = record.files.filter((path) => !now.includes(path) && !kept.includes(path));
+  state.write({ ...record, files: [...new Set([...record.files, ...now])] });
+  await installPrograms(shipped, wanted, files);
+  for (const path of gone) await files.remove(path);
+  state.write({ ...record, files: [...now, ...kept] });
+  log.debug('the programs are in place', { files: now.length });
+}
+
+/** Tells the handler which runtime is the node's own, and where the agent's state lies, when it would not find them. */
+async function putSettings(tools: SetUpTools, runtime: Runtime, plan: Plan): Promise<void> {
+  const { host, files, state, stateDir } = tools;
+  const find = (name: string): Promise<string | undefined> => findFor(runtime.process, files, host, name);
+  const isOci = async (program: string | undefined): Promise<boolean> =>
+    program !== undefined &&
+    parseOciVersion((await host.run([program, '--version']).catch(() => ({ stdout: '' }))).stdout)
+      .ociRuntime !== '';
+  const usual = (await find('runc')) ?? (await find('crun'));
+  const named = await find(plan.ociRuntime);
+  const program = (await isOci(named)) ? named : usual;
+  if (!program) {
+    throw new LpmError(
+      'RuntimeNotSupported',
+      `Neither ${plan.ociRuntime} nor runc nor crun is found on this node.`,
+      {
+        hint: 'Install runc or crun.',
+      },
+    );
+  }
+  const settings = {
+    // Found by PATH it may be another one after an upgrade, as the node's own is.
+    runtime:
+      program === usual && host.searchPath.split(':').includes(join(program, '..')) ? undefined : program,
+    'state-dir': stateDir,
+  };
+  for (const [name, value] of Object.entries(settings)) {
+    const path = `${NODE_FOLDER}/etc/${name}`;
+    const record = state.read();
+    const ours = record.files.includes(path);
+    const current = await files.read(path);
+    // Somebody else's word stands.
+    if (current !== undefined && !ours) continue;
+    if (value === undefined) {
+      if (ours) await files.remove(path);
+      state.write({ ...record, files: record.files.filter((each) => each !== path) });
+    } else if (current !== `${value}\n`) {
+      state.write({ ...record, files: [...new Set([...record.files, path])] });
+      await files.write(path, `${value}\n`);
+    }
+  }
+}
+
+async function register(tools: SetUpTools, runtime: Runtime, plan: Plan): Promise<Outcome> {
+  const { control, state, log } = tools;
+  const { changes, runtimeRoots } = plan;
+  const record = state.read();
+  const process = identify(runtime.process);
+  const knows =
+    changes.length === 0 && !sameProcess(record.changedUnder, process) && (await control.offers()) !== false;
+  const ready: Outcome = {
+    state: 'ready',
+    message: plan.byHand ? 'The handler is registered by hand.' : 'The handler is registered.',
+    runtimeRoots,
+  };
+  if (knows) return ready;
+
+  const key = createHash('sha256')
+    .update(JSON.stringify([runtime.name, runtime.version, changes]))
+    .digest('hex');
+  if (record.failed?.key === key) {
+    return {
+      state: 'failed',
+      message: `${record.failed.message} It is not tried again before something changes.`,
+    };
+  }
+  const { busy, open } = await tools.quiet();
+  try {
+    if (busy) return { state: 'waiting', message: `The container runtime is restarted when ${busy}.` };
+    try {
+      const folders = await changeRuntime(tools, runtime, changes, true);
+      state.write({
+        files: record.files,
+        folders: [...new Set([...record.folders, ...folders])],
+      });
+    } catch (error) {
+      const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
+      const message = `${messageOf(error)}${hint}`;
+      log.error('the handler was not registered', { error });
+      state.write({ ...record, failed: { key, message } });
+      return { state: 'failed', message };
+    }
+    log.info('the handler is registered', { runtime: runtime.name, version: runtime.version });
+    return ready;
+  } finally {
+    open();
+  }
+}
