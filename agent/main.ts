@@ -17,7 +17,9 @@ import { Metrics } from './metrics.js';
 import { NodeKeeper } from './node-setup/keeper.js';
 import { setUpFlags } from './node-setup/options.js';
 import { uninstall } from './node-setup/uninstall-command.js';
-import { keepNode, type SetUpOptions } from './node-setup/wire.js';
+import { takeBackUnfinished } from './node-setup/change-runtime.js';
+import { SetUpState } from './node-setup/record.js';
+import { keepNode, runtimeTools, type SetUpOptions } from './node-setup/wire.js';
 import { DEFAULT_RUNTIME_ROOTS } from './oci.js';
 import { startAgent } from './server.js';
 import { StateDir } from './state.js';
@@ -119,7 +121,11 @@ async function main(): Promise<void> {
   const options = await flags.parse();
   const log = createLogger(options['log-level']);
   const host = new Host();
-  const socket = options['cri-socket'] ?? CRI_SOCKETS.find((each) => existsSync(host.path(each)));
+  const socket =
+    options['cri-socket'] ??
+    CRI_SOCKETS.find((each) => existsSync(host.path(each))) ??
+    // It is down, and an agent before us may be the reason.
+    new SetUpState(options['state-dir']).journal()?.socket;
   if (!socket) {
     throw new LpmError(
       'RuntimeUnavailable',
@@ -166,6 +172,8 @@ async function main(): Promise<void> {
     await uninstall(parts, setUp, { force: options.force, keepState: options['keep-state'] });
     return;
   }
+  // First of all: as long as the runtime does not run, nothing else can be done.
+  if (options['setup-node']) await takeBackUnfinished(runtimeTools(parts, setUp));
   const context = options['setup-node'] ? keepNode(parts, setUp) : { ...parts, keeper: new NodeKeeper() };
   const identity = startIdentity({
     tlsDir: options['tls-dir'],

@@ -21,17 +21,18 @@ const files = folders
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 
-// What builds images and installs them into a cluster of its own takes three minutes: it runs when it is named, or with all.
-const ON_DEMAND = /^test\/(e2e\/installed|install\/images)\.test\.ts$/;
+// What builds images and installs them into a cluster of its own takes three minutes, what sets up a dozen nodes four: they run when
+// they are named, or with all.
+const ON_DEMAND = /^test\/(e2e\/installed|install\/images|node-setup\/.*)\.test\.ts$/;
 const skipped =
   wanted.length > 0 || process.env.LPM_TESTS === 'all' ? [] : files.filter((file) => ON_DEMAND.test(file));
 if (skipped.length > 0) {
-  console.log(`Not run: ${skipped.join(', ')} (npm test -- install, or LPM_TESTS=all npm test)`);
+  console.log(`Not run: ${skipped.join(', ')} (npm test -- install, npm test -- node-setup, or LPM_TESTS=all npm test)`);
   for (const file of skipped) files.splice(files.indexOf(file), 1);
 }
 
 const startsNodes = (file) =>
-  /^test\/(agent|e2e|faults|soak|cluster\/node)\//.test(file) ||
+  /^test\/(agent|e2e|faults|node-setup|soak|cluster\/node)\//.test(file) ||
   /^test\/install\/images\.test\.ts$/.test(file) ||
   /^test\/cluster\/(cluster|kubelet|kubelet-checkpoint|killed-up|side-by-side)\.test\.ts$/.test(file);
 const rounds = [

@@ -39,6 +39,7 @@ export async function changeRuntime(
     changes: [...changes],
     folders: [],
     process: identify(runtime.process),
+    socket: control.socket,
     way,
     restarting: false,
   };
@@ -78,7 +79,17 @@ export async function changeRuntime(
   return journal.folders;
 }
 
-/** Takes changes back, also those of an agent that died over them. Says what came of it. */
+/** Takes back what an agent has begun that died over it. */
+export async function takeBackUnfinished(tools: RuntimeTools): Promise<void> {
+  const unfinished = tools.state.journal();
+  if (!unfinished) return;
+  const files = unfinished.changes.map(({ path }) => path);
+  tools.log.warn('taking back what an agent that died has begun', { files });
+  tools.log.info('the container runtime was taken back', { said: await putBack(tools, unfinished) });
+  tools.state.end();
+}
+
+/** Takes changes back. Says what came of it. */
 export async function putBack(
   { files, control, log }: RuntimeTools,
   { changes, folders, process, way, restarting }: Journal,

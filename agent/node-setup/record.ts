@@ -28,6 +28,8 @@ export interface Journal {
   changes: FileChange[];
   folders: string[];
   process: ProcessId;
+  /** The node's path of the runtime's socket, which is gone while nobody listens. */
+  socket: string;
   /** How that process was to be restarted. */
   way: RestartWay;
   /** The runtime was told to restart, or was about to be. */

@@ -25,7 +25,7 @@ export class RuntimeControl {
   constructor(
     private readonly host: Host,
     /** The node's path of the CRI socket. */
-    private readonly socket: string,
+    readonly socket: string,
     private readonly command: string | undefined,
     private readonly patienceMs: number,
   ) {}

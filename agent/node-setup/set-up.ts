@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { LpmError, messageOf } from '../../common/errors.js';
 import { parseOciVersion } from '../node-info.js';
-import { changeRuntime, putBack, type RuntimeTools } from './change-runtime.js';
+import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
 import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
 import { findFor, planFor, type Runtime } from './observe.js';
 import type { Plan } from './plan.js';
@@ -33,19 +33,12 @@ export type Outcome =
  * it finds all as it is to be and does nothing.
  */
 export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
-  const { files, control, state, log } = tools;
+  const { files, control, log } = tools;
   if (await files.isFile(MANUAL_FILE)) {
     return { state: 'manual', message: `${MANUAL_FILE} is there: nothing on this node is changed.` };
   }
   try {
-    const unfinished = state.journal();
-    if (unfinished) {
-      log.warn('taking back what an agent that died has begun', {
-        files: unfinished.changes.map(({ path }) => path),
-      });
-      await putBack(tools, unfinished);
-      state.end();
-    }
+    await takeBackUnfinished(tools);
     await putPrograms(tools);
     const runtime = await control.observe();
     const plan = await planFor(runtime, files, HANDLER_PATH);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { LpmError } from '../../common/errors.js';
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Cri } from '../cri.js';
-import { changeRuntime, putBack, type RuntimeTools } from './change-runtime.js';
+import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
 import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
 import { removalsFor } from './observe.js';
 import { sameProcess } from './record.js';
@@ -51,11 +51,7 @@ export async function uninstallNode(
     );
   }
 
-  const unfinished = state.journal();
-  if (unfinished) {
-    await putBack(tools, unfinished);
-    state.end();
-  }
+  await takeBackUnfinished(tools);
   const runtime = await control.observe();
   const removals = await removalsFor(runtime, files);
   if (removals.length > 0 || sameProcess(state.read().changedUnder, identify(runtime.process))) {

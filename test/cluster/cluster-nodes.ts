@@ -65,6 +65,8 @@ export function startClusterNode(
       { from: layout.checkpoints, to: '/mnt/checkpoints', mode: 'rw' },
     ],
     images,
+    // As pods the agents put it there.
+    handler: !record.installed,
     ...(seed ? { seed } : {}),
     prepare: (upper) => writeKubernetesPki(layout, plan.name, upper),
   });
@@ -106,7 +108,9 @@ export async function startNodePrograms(
   const labels = Object.entries(plan.labels).map(([key, value]) => `${key}=${value}`);
   kubelet.push('--labels', labels.join(','), '--taints', plan.taints);
   if (faults) kubelet.push(...testBuild.kubelet);
-  await installRuntimeHandler(node.path('/'), faults ? { faults, settings: testBuild.handler } : {});
+  if (!installed) {
+    await installRuntimeHandler(node.path('/'), faults ? { faults, settings: testBuild.handler } : {});
+  }
   await keepService(layout, node, 'kubelet', kubelet);
   if (!installed && existsSync(join(layout.bin, 'agent.mjs'))) {
     const agent = [node_, `${inNode.bin}/agent.mjs`, '--node-name', plan.name, '--listen', '0.0.0.0:50051'];

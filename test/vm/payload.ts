@@ -28,6 +28,7 @@ export async function writePayload(dir: string, wanted: readonly string[]): Prom
       hosts: { [guestNode]: '127.0.0.1' },
       // In the guest root has every capability.
       restrictOomScore: false,
+      handler: true,
     },
     { agent: ['sh', '-c', agentService] },
   );

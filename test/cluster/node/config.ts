@@ -8,6 +8,8 @@ export interface NodeConfig {
   hosts: Readonly<Record<string, string>>;
   /** True where root lacks CAP_SYS_RESOURCE: negative OOM scores are refused there. */
   restrictOomScore: boolean;
+  /** The runtime handler is registered, as on a node that was set up by hand. */
+  handler: boolean;
 }
 
 /**
@@ -44,18 +46,20 @@ disabled_plugins = [
       runtime_type = "io.containerd.runc.v2"
       [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
         SystemdCgroup = false
-    [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.lpm]
+${config.handler ? handlerRegistration : ''}  [plugins.'io.containerd.cri.v1.runtime'.cni]
+    bin_dirs = ["/usr/lib/cni"]
+    conf_dir = "/etc/cni/net.d"
+`;
+}
+
+const handlerRegistration = `    [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.lpm]
       runtime_type = "io.containerd.runc.v2"
       pod_annotations = ["lpm.my.domain/*"]
       container_annotations = ["lpm.my.domain/*"]
       [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.lpm.options]
         BinaryName = "/opt/lpm/bin/lpm-runtime"
         SystemdCgroup = false
-  [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ["/usr/lib/cni"]
-    conf_dir = "/etc/cni/net.d"
 `;
-}
 
 /** Pods hang on a bridge; their network is routed between the nodes, never masqueraded. */
 export function cniConfig(config: NodeConfig): string {

@@ -72,6 +72,12 @@ export interface NodeOptions {
   logDir?: string;
   /** OCI archives to import; the test images when not given. */
   images?: readonly TestImage[];
+  /** A root file system in place of the nodes' usual one. */
+  root?: string;
+  /** Text of containerd's configuration; null: what the root has. */
+  containerd?: string | null;
+  /** false: no runtime handler, as on a node before the agent sets it up. */
+  handler?: boolean;
   /** A disk of containerd's that holds the images already (seed.ts). */
   seed?: string;
   say?: Say;
@@ -97,8 +103,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   const say = options.say ?? (() => {});
   const dir = resolve(options.dir);
   refuseDirectory(dir);
-  const root = await nodeRoot(say);
-  const images = options.images ?? (await testImages(root));
+  const root = options.root ?? (await nodeRoot(say));
+  const images = options.images ?? (await testImages(options.root ? await nodeRoot(say) : root));
   await endNode(dir);
 
   const upper = join(dir, 'upper');
@@ -123,10 +129,11 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     podCidr: options.podCidr ?? '10.244.99.0/24',
     hosts: options.hosts ?? { [options.name]: options.network?.link.ip ?? '127.0.1.1' },
     restrictOomScore: help,
+    handler: options.handler ?? true,
   };
-  writeConfiguration(upper, config, options.services ?? {});
+  writeConfiguration(upper, config, options.services ?? {}, options.containerd);
   installScripts(upper);
-  await installRuntimeHandler(upper);
+  if (config.handler) await installRuntimeHandler(upper);
   if (help) await installSysResourceHelp(upper, say);
   await options.prepare?.(upper);
 
@@ -205,6 +212,7 @@ export function writeConfiguration(
   upper: string,
   config: NodeConfig,
   services: Readonly<Record<string, readonly string[]>>,
+  containerd?: string | null,
 ): void {
   const put = (file: string, content: string, mode = 0o644): void => {
     mkdirSync(join(upper, file, '..'), { recursive: true });
@@ -214,7 +222,7 @@ export function writeConfiguration(
   put('etc/hosts', hostsFile(config));
   put('etc/resolv.conf', 'nameserver 10.96.0.10\n');
   put('etc/machine-id', `${shortHash(config.name).repeat(4)}\n`);
-  put('etc/containerd/config.toml', containerdConfig(config));
+  if (containerd !== null) put('etc/containerd/config.toml', containerd ?? containerdConfig(config));
   put('etc/cni/net.d/10-lpm.conflist', cniConfig(config));
   const all = { containerd: ['/usr/bin/containerd', '--config', '/etc/containerd/config.toml'], ...services };
   for (const [name, command] of Object.entries(all)) {
