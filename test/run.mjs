@@ -27,7 +27,9 @@ const ON_DEMAND = /^test\/(e2e\/installed|install\/images|node-setup\/.*)\.test\
 const skipped =
   wanted.length > 0 || process.env.LPM_TESTS === 'all' ? [] : files.filter((file) => ON_DEMAND.test(file));
 if (skipped.length > 0) {
-  console.log(`Not run: ${skipped.join(', ')} (npm test -- install, npm test -- node-setup, or LPM_TESTS=all npm test)`);
+  console.log(
+    `Not run: ${skipped.join(', ')} (npm test -- install, npm test -- node-setup, or LPM_TESTS=all npm test)`,
+  );
   for (const file of skipped) files.splice(files.indexOf(file), 1);
 }
 

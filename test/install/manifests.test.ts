@@ -154,6 +154,18 @@ test('with cert-manager the controller signs with the authority of its Secret', 
   assert.equal(volume?.secret?.secretName, certificate.spec.secretName);
 });
 
+test('nodes are set up by the agents, and not where somebody does that by hand', async () => {
+  const flags = (yaml: string): string[] => {
+    const agent = objects(yaml).find(({ kind }) => kind === 'DaemonSet') as Workload;
+    return agent.spec.template.spec.containers[0]!.args.filter((arg) => arg.endsWith('setup-node'));
+  };
+  assert.deepEqual(flags(await installYaml()), ['--setup-node']);
+  const byHand = await withComponents(['manual-node-setup'], (folder) =>
+    must('kubectl', ['kustomize', folder]),
+  );
+  assert.deepEqual(flags(byHand), ['--setup-node', '--no-setup-node'], 'the last one counts');
+});
+
 test('no variable is set twice', async () => {
   for (const { kind, spec } of objects(await installYaml()) as Workload[]) {
     if (kind !== 'Deployment' && kind !== 'DaemonSet') continue;
