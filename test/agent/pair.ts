@@ -131,8 +131,8 @@ export async function startPair({
   }
 }
 
-/** The nodes' network is not this process's; a unix socket is seen on both sides. */
-async function relay(lab: ProcessRecord, socket: string, ip: string): Promise<() => void> {
+/** The nodes' network (that of the process) is not this process's; a unix socket is seen on both sides. */
+export async function relay(lab: ProcessRecord, socket: string, ip: string): Promise<() => void> {
   const script =
     `const net = require('node:net'); net.createServer((near) => { const far = net.connect(50051, '${ip}');` +
     `for (const [from, to] of [[near, far], [far, near]]) { from.pipe(to); from.on('error', () => to.destroy());` +

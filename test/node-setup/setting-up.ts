@@ -6,6 +6,7 @@ import { bundle, runtimeHandler } from '../../build.mjs';
 import type { GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
 import { controllerCertificate, writeAgentTls } from '../agent/certificates.js';
 import { AgentClient } from '../agent/client.js';
+import { relay } from '../agent/pair.js';
 import { openCri, type Cri } from '../cluster/cri.js';
 import { debianRoot } from '../cluster/debian-root.js';
 import { startNode, type NodeHandle } from '../cluster/node/start.js';
@@ -60,8 +61,6 @@ export interface SettingUp {
   stop(): Promise<void>;
 }
 
-const SOCKET = '/run/lpm-agent.sock';
-
 export async function settingUp({ root, config, files = {} }: AdminNode): Promise<SettingUp> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-setup-'));
   const ends: (() => unknown)[] = [() => rmSync(dir, { recursive: true, force: true })];
@@ -99,7 +98,9 @@ export async function settingUp({ root, config, files = {} }: AdminNode): Promis
     const cri = openCri(node.criSocket);
     ends.push(() => cri.close());
     const certificate = await controllerCertificate(ca);
-    const client = AgentClient.connect(`unix:${node.path(SOCKET)}`, 'node', { ca: ca.cert, ...certificate });
+    const socket = join(dir, 'agent.sock');
+    ends.push(await relay(node.init, socket, '127.0.0.1'));
+    const client = AgentClient.connect(`unix:${socket}`, 'node', { ca: ca.cert, ...certificate });
     ends.push(() => client.raw.close());
     const command = ['node', '/usr/local/lib/agent/agent.mjs', '--node-name', 'node'];
     const endAgent = (): Promise<void> => node.restartService('agent', { down: true });
@@ -111,10 +112,9 @@ export async function settingUp({ root, config, files = {} }: AdminNode): Promis
       agent: async (states, ...flags) => {
         if (started) await endAgent();
         started = true;
-        await node.exec(['rm', '-f', SOCKET]);
         await node.startService('agent', [
           ...command,
-          ...['--listen', `unix:${SOCKET}`, '--log-level', 'debug', '--restart-timeout', '20'],
+          ...['--log-level', 'debug', '--restart-timeout', '20'],
           ...['--setup-node', '--node-files', '/usr/local/lib/agent/files'],
           ...flags,
         ]);
