@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UsageError } from './cli-error.js';
-import { normalizeVerbosity } from './flags.js';
+import { normalize } from './normalize.js';
 import { nameFor } from './object-name.js';
 import { isExplicitPod } from './pod-argument.js';
 import { readSubjects } from './pods/subject.js';
 import { calledAs } from './programs.js';
 
 test('-v takes a level as kubectl does, and alone it never swallows the pod', () => {
-  assert.deepEqual(normalizeVerbosity(['-v', 'counter']), ['--v=1', 'counter']);
+  assert.deepEqual(normalize(['-v', 'counter']), ['--v=1', 'counter']);
   for (const form of [['-v=6'], ['-v6'], ['-v', '6'], ['--v=6'], ['--v', '6']]) {
-    assert.deepEqual(normalizeVerbosity([...form, 'counter']), ['--v=6', 'counter']);
+    assert.deepEqual(normalize([...form, 'counter']), ['--v=6', 'counter']);
   }
-  assert.deepEqual(normalizeVerbosity(['--', '-v']), ['--', '-v']);
+  assert.deepEqual(normalize(['--', '-v']), ['--', '-v']);
+});
+
+test('a flag of one letter takes its value without a space, and a bare --dry-run swallows nothing', () => {
+  assert.deepEqual(normalize(['-nshop', '-ojson', '-A', '-w']), ['-n=shop', '-o=json', '-A', '-w']);
+  assert.deepEqual(normalize(['-o=json', '-n', 'shop']), ['-o=json', '-n', 'shop']);
+  assert.deepEqual(normalize(['--dry-run', 'counter']), ['--dry-run=server', 'counter']);
+  assert.deepEqual(normalize(['--dry-run', 'client', 'counter']), ['--dry-run=client', 'counter']);
+  assert.deepEqual(normalize(['--dry-run=client']), ['--dry-run=client']);
 });
 
 test('a pod is named in any of kubectl’s ways, also one that is named like a command', () => {

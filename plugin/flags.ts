@@ -2,10 +2,13 @@
 import type { Options } from 'yargs';
 import { parseDuration } from '../common/duration.js';
 import { UsageError } from './cli-error.js';
+import { readFormat, withValue } from './output/format.js';
 
 /** A flag for yargs, with the word for its value in the help. */
 export interface Flag extends Options {
   value?: string;
+  /** Values, or beginnings of values, that completion offers where not all can be named. */
+  candidates?: readonly string[];
 }
 
 /** How to reach the cluster. */
@@ -61,8 +64,19 @@ export const kubeFlags = {
   },
 } as const satisfies Record<string, Flag>;
 
+export const COLORS = ['auto', 'always', 'never'] as const;
+export type Color = (typeof COLORS)[number];
+
 /** Flags of every command. */
 export const commonFlags = {
+  color: {
+    type: 'string',
+    choices: COLORS,
+    default: 'auto',
+    requiresArg: true,
+    value: 'auto|always|never',
+    description: 'Colours; auto: where a terminal shows them, unless NO_COLOR is set',
+  },
   v: { type: 'number', default: 0, value: 'LEVEL', description: 'How much to tell about errors' },
   help: { alias: 'h', type: 'boolean', default: false, description: 'Show this help' },
 } as const satisfies Record<string, Flag>;
@@ -71,16 +85,18 @@ export const plainFlag = {
   plain: { type: 'boolean', default: false, description: 'Show progress as plain lines with the time' },
 } as const satisfies Record<string, Flag>;
 
-export type DryRun = 'client' | 'server';
+/** Undefined for `none`. */
+export type DryRun = 'client' | 'server' | undefined;
 
-/** As kubectl has it for what it creates. */
+/** As kubectl has it for what it creates. A bare `--dry-run` is made `--dry-run=server` before the parser sees it. */
 export const dryRunFlag = {
   'dry-run': {
     type: 'string',
-    choices: ['client', 'server'],
+    choices: ['none', 'server', 'client'],
     requiresArg: true,
-    value: 'client|server',
-    description: 'Create nothing: only show it (client), or have the server check it (server)',
+    value: 'server|client',
+    coerce: (mode: unknown) => (mode === 'none' ? undefined : mode),
+    description: 'Create nothing: only show it (client), or have the server check it (server, the default)',
   },
 } as const satisfies Record<string, Flag>;
 
@@ -116,18 +132,28 @@ export interface KubeFlags {
   requestTimeout?: string;
 }
 
-export function outputFlag<const T extends readonly string[]>(formats: T) {
+export function outputFlag(formats: readonly string[]) {
   return {
     output: {
       alias: 'o',
       type: 'string',
       requiresArg: true,
-      choices: formats,
+      candidates: formats.map((format) => withValue(format).replace(/…$/, '')),
       value: 'FORMAT',
-      description: `Print the object: ${formats.join(', ')}`,
+      coerce: (format: unknown) => (typeof format === 'string' ? readFormat(format, formats) : format),
+      description: `How to print it: ${formats.map(withValue).join(', ')}`,
     },
   } as const satisfies Record<string, Flag>;
 }
+
+export const sortByFlag = {
+  'sort-by': {
+    type: 'string',
+    requiresArg: true,
+    value: 'PATH',
+    description: 'Sort by this field, such as .status.startTime',
+  },
+} as const satisfies Record<string, Flag>;
 
 /** Milliseconds of a flag such as --timeout; throws UsageError. */
 export function durationFlag(flag: string, text: string): number {
@@ -136,26 +162,4 @@ export function durationFlag(flag: string, text: string): number {
     throw new UsageError(`--${flag} takes a duration such as 90s, 10m or 1h30m, not "${text}".`);
   }
   return ms;
-}
-
-/**
- * kubectl takes `-v=6`, `-v 6` and `-v6`; a bare `-v` would be an error there and asks for more here. A parser that knows
- * nothing of this would take the next word for its value.
- */
-export function normalizeVerbosity(args: readonly string[]): string[] {
-  const out: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? '';
-    if (arg === '--') return [...out, ...args.slice(i)];
-    if (arg !== '-v' && arg !== '--v') {
-      out.push(/^-v=?\d+$/.test(arg) ? `--v=${arg.replace(/^-v=?/, '')}` : arg);
-      continue;
-    }
-    const next = args[i + 1];
-    if (next !== undefined && /^\d+$/.test(next)) {
-      out.push(`--v=${next}`);
-      i++;
-    } else out.push('--v=1');
-  }
-  return out;
 }

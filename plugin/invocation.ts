@@ -1,5 +1,5 @@
 import type { KubeClient } from '../common/kube/client.js';
-import type { KubeFlags } from './flags.js';
+import type { Color, KubeFlags } from './flags.js';
 import { durationFlag } from './flags.js';
 import { terminal, type Terminal } from './terminal.js';
 import { EXIT, type ExitCode } from './exit-code.js';
@@ -22,12 +22,13 @@ export class Invocation {
   constructor(
     /** How the person calls it: `kubectl migrate`. */
     readonly program: string,
+    private readonly color: Color = 'auto',
   ) {
     this.command = program;
   }
 
   terminal(flags: { plain?: boolean }): Terminal {
-    return terminal({ plain: flags.plain ?? false });
+    return terminal({ plain: flags.plain ?? false, color: this.color });
   }
 
   /** Reads the kubeconfig. Loaded only when needed: it is two thirds of the program. */
@@ -61,9 +62,11 @@ export class Invocation {
   }
 }
 
-function repeated({ namespace, context, kubeconfig, cluster, server }: KubeFlags): string {
-  const flags = { n: namespace, context, kubeconfig, cluster, server };
-  return Object.entries(flags)
+/** Not the token: it would stand in the history of the shell. */
+function repeated(given: KubeFlags): string {
+  const { namespace, context, kubeconfig, cluster, user, server, as, asGroup = [] } = given;
+  const flags = { n: namespace, context, kubeconfig, cluster, user, server, as };
+  return [...Object.entries(flags), ...asGroup.map((group) => ['as-group', group] as const)]
     .filter(([, value]) => value !== undefined)
     .map(([flag, value]) => ` ${flag.length === 1 ? '-' : '--'}${flag} ${value}`)
     .join('');

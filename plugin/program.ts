@@ -2,16 +2,17 @@ import yargs from 'yargs';
 import { details, explain, UsageError } from './cli-error.js';
 import { forYargs, type AnyCommand } from './command.js';
 import { EXIT, type ExitCode } from './exit-code.js';
-import { commonFlags, kubeFlags, normalizeVerbosity } from './flags.js';
+import { COLORS, commonFlags, kubeFlags, type Color } from './flags.js';
 import { Invocation, version } from './invocation.js';
+import { normalize } from './normalize.js';
 import { PROGRAMS, type Call, type ProgramName } from './programs.js';
-import { flow, paint, terminal } from './terminal.js';
+import { flow, paint } from './terminal.js';
 import { near } from './text/suggest.js';
 
 /** Runs one command line and returns its exit code. Never throws. */
 export async function run({ program: name, written, args: rawArgs }: Call): Promise<ExitCode> {
-  const args = normalizeVerbosity(rawArgs);
-  const invocation = new Invocation(written);
+  const args = normalize(rawArgs);
+  const invocation = new Invocation(written, colorOf(args));
   const leave = () => {
     // The second Ctrl-C means it.
     if (invocation.detach.signal.aborted) process.exit(EXIT.detached);
@@ -74,7 +75,7 @@ function betterUsage(message: string, commands: AnyCommand[]): UsageError {
 }
 
 function complain(invocation: Invocation, error: unknown, level: number): ExitCode {
-  const screen = terminal({ plain: false });
+  const screen = invocation.terminal({});
   const { err, color } = screen;
   // Left while the cluster was being asked. A creation that was on its way may have arrived.
   if (invocation.detach.signal.aborted) {
@@ -87,6 +88,13 @@ function complain(invocation: Invocation, error: unknown, level: number): ExitCo
   if (exitCode === EXIT.usage) err(`See: ${invocation.command} --help`);
   if (level > 0) for (const line of details(error, level)) err(`  ${line}`);
   return exitCode;
+}
+
+/** Read before the parser: what it complains about is coloured, too. */
+function colorOf(args: readonly string[]): Color {
+  const at = args.findLastIndex((arg) => arg === '--color' || arg.startsWith('--color='));
+  const given = args[at]?.split('=')[1] ?? args[at + 1];
+  return COLORS.find((color) => at >= 0 && color === given) ?? 'auto';
 }
 
 function verbosity(args: readonly string[]): number {

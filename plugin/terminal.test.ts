@@ -18,6 +18,18 @@ test('NO_COLOR takes the colours and leaves the rows', () => {
   assert.equal(paint(false).red('x'), 'x');
 });
 
+test('--color decides where it is said, each stream by itself where it is not', () => {
+  const colors = (more: object) => {
+    const { color, colorOut } = abilities({ ...on, env: {}, ...more });
+    return { color, colorOut };
+  };
+  assert.deepEqual(colors({ stdout: {} }), { color: true, colorOut: false });
+  assert.deepEqual(colors({ stderr: {} }), { color: false, colorOut: true });
+  const always = { color: 'always', stderr: {}, stdout: {}, env: { NO_COLOR: '1', TERM: 'dumb' } };
+  assert.deepEqual(colors(always), { color: true, colorOut: true });
+  assert.deepEqual(colors({ color: 'never' }), { color: false, colorOut: false });
+});
+
 test('with stdout in a file the rows are no wider than what listr2 leaves of them', () => {
   assert.equal(abilities({ ...on, env: {} }).columns, 120);
   assert.equal(abilities({ ...on, env: {}, stdout: {} }).columns, 80);

@@ -1,12 +1,18 @@
+import type { Color } from './flags.js';
 import { wrap } from './text/wrap.js';
 
 /** Where a program writes, and what the other end can show. Data goes to `out`, all that is said on the way to `err`. */
 export interface Terminal {
+  /** A line, or several. */
   out(text: string): void;
+  /** A text as it stands. */
+  raw(text: string): void;
   err(text: string): void;
   /** stderr can show lines that are drawn again. */
   live: boolean;
+  /** Colours on stderr, and on stdout. */
   color: boolean;
+  colorOut: boolean;
   unicode: boolean;
   /** Width in which lines that are drawn again must fit. */
   columns: number;
@@ -19,28 +25,33 @@ interface Surroundings {
   stdout: { isTTY?: boolean; columns?: number };
   env: NodeJS.ProcessEnv;
   plain: boolean;
+  color?: Color;
 }
 
 /** What the terminal can do (https://no-color.org: NO_COLOR counts when it is not empty). */
-export function abilities({ stderr, stdout, env, plain }: Surroundings) {
+export function abilities({ stderr, stdout, env, plain, color = 'auto' }: Surroundings) {
   const dumb = env.TERM === 'dumb';
+  const colored = (stream: { isTTY?: boolean }) =>
+    color === 'auto' ? stream.isTTY === true && !dumb && !plain && !env.NO_COLOR : color === 'always';
   const live = stderr.isTTY === true && !dumb && !plain;
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
   return {
     live,
-    color: stderr.isTTY === true && !dumb && !plain && !env.NO_COLOR,
+    color: colored(stderr),
+    colorOut: colored(stdout),
     unicode: /utf-?8/i.test(locale) || locale === '',
     // listr2 cuts lines at stdout's width even when it draws on stderr.
     columns: Math.min(stderr.columns ?? 80, stdout.columns ?? 80),
   };
 }
 
-export function terminal({ plain }: { plain: boolean }): Terminal {
+export function terminal({ plain, color }: { plain: boolean; color: Color }): Terminal {
   return {
     out: (text) => void process.stdout.write(`${text}\n`),
+    raw: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(`${text}\n`),
     stream: process.stderr,
-    ...abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain }),
+    ...abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain, color }),
   };
 }
 

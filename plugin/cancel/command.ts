@@ -1,7 +1,7 @@
 import type { Command } from '../command.js';
 import { readMigration } from '../find-migration.js';
 import { durationFlag, outputFlag, plainFlag, waitFlags, type KubeFlags } from '../flags.js';
-import type { ObjectFormat } from '../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 
 interface Args extends KubeFlags {
   wait: boolean;
@@ -23,7 +23,7 @@ export const cancelCommand: Command<Args> = {
     ],
     usage: '(NAME | POD | pod/POD) [flags]',
   },
-  flags: { ...waitFlags, ...outputFlag(['json', 'yaml', 'name']), ...plainFlag },
+  flags: { ...waitFlags, ...outputFlag(OBJECT_FORMATS), ...plainFlag },
   cluster: true,
   async run(invocation, args, words) {
     const migration = readMigration(words);

@@ -4,7 +4,8 @@ import { findMigration, type MigrationName } from '../find-migration.js';
 import type { KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome, sourceOf } from '../migrate/outcome.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { put } from '../output/print.js';
 import { conditionOf, isOver, wasCanceled } from '../progress/stuck.js';
 import { sentence } from '../progress/summary.js';
 import { flow, paint } from '../terminal.js';
@@ -32,11 +33,8 @@ export async function cancel(invocation: Invocation, flags: KubeFlags, wish: Can
     terminal.err(flow(terminal, `note: it is being rolled back already: ${why.message.split('\n')[0]}`));
   }
   if (!wish.wait) {
-    terminal.out(
-      wish.output
-        ? await printObject(changed, wish.output, MIGRATION_RESOURCE)
-        : `${MIGRATION_RESOURCE}/${name} told to cancel`,
-    );
+    const done = `${MIGRATION_RESOURCE}/${name} told to cancel`;
+    await put(terminal, changed, wish.output, MIGRATION_RESOURCE, done);
     if (!wish.output) {
       terminal.err(`Follow it with: ${invocation.again(`${invocation.program} status ${name} -w`)}`);
     }
@@ -67,7 +65,7 @@ export async function cancel(invocation: Invocation, flags: KubeFlags, wish: Can
       output: wish.output,
     });
   }
-  if (wish.output) terminal.out(await printObject(object, wish.output, MIGRATION_RESOURCE));
+  await put(terminal, object, wish.output, MIGRATION_RESOURCE);
   if (object.status?.phase !== 'Failed') {
     const lines = [`error: ${tooLate(object)}`, ...nextSteps(invocation, object)];
     const [first = '', ...rest] = lines.map((line) => flow(terminal, line));

@@ -1,7 +1,7 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
-import type { ObjectFormat } from '../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 import { readSubjects } from '../pods/subject.js';
 import type { CheckpointSpec } from './wish.js';
 
@@ -127,7 +127,7 @@ export const checkpointCommand: Command<Args> = {
       description: 'Wait for the end and show the progress; or --no-wait',
     },
     ...dryRunFlag,
-    ...outputFlag(['json', 'yaml', 'name']),
+    ...outputFlag(OBJECT_FORMATS),
     ...plainFlag,
   },
   cluster: true,

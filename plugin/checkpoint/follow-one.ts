@@ -1,7 +1,7 @@
 import { awaitOutcome, type Outcome } from '../await-outcome.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { IDLE } from '../idle.js';
-import { printObject } from '../print-object.js';
+import { put } from '../output/print.js';
 import { checkpointDisplay } from '../progress/choose.js';
 import { sentence } from '../progress/summary.js';
 import { flow, paint } from '../terminal.js';
@@ -19,9 +19,7 @@ export async function followOne(following: Following, wanted: Checkpoint): Promi
   const { name } = created.metadata;
   const resource = resourceName(created.kind);
   if (!run.wait) {
-    terminal.out(
-      run.output ? await printObject(created, run.output, resource) : `${resource}/${name} created`,
-    );
+    await put(terminal, created, run.output, resource, `${resource}/${name} created`);
     if (!run.output)
       terminal.err(`Look at it with: ${invocation.again(`${invocation.program} describe ${name}`)}`);
     return EXIT.done;
@@ -36,7 +34,7 @@ export async function followOne(following: Following, wanted: Checkpoint): Promi
     detach: invocation.detach.signal,
     idle: IDLE,
   });
-  if (run.output && outcome.object) terminal.out(await printObject(outcome.object, run.output, resource));
+  if (outcome.object) await put(terminal, outcome.object, run.output, resource);
   return report(following, name, outcome);
 }
 

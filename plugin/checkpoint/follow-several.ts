@@ -3,7 +3,7 @@ import { awaitOutcome, type Outcome } from '../await-outcome.js';
 import { explain } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { IDLE } from '../idle.js';
-import { printList } from '../print-object.js';
+import { printList } from '../output/print.js';
 import { checkpointDoing } from '../progress/checkpoint.js';
 import type { Display } from '../progress/display.js';
 import { manyDisplay, type ManyDisplay } from '../progress/many.js';
@@ -35,8 +35,7 @@ export async function followSeveral(following: Following, wanted: Checkpoint[]):
   }
   const objects = [...endings.values()].flatMap(({ object }) => object ?? []);
   if (run.output) {
-    const text = await printList(objects, run.output, resourceName(wanted[0]!.kind));
-    if (text !== '') terminal.out(text);
+    terminal.raw(await printList(objects, run.output, resourceName(wanted[0]!.kind)));
   } else terminal.out(summary(wanted, endings).join('\n'));
   return conclude(following, wanted, endings);
 }
@@ -53,7 +52,7 @@ async function createAll({ terminal, client, run }: Following, wanted: Checkpoin
     }
   }
   const resource = resourceName(wanted[0]!.kind);
-  if (run.output) terminal.out(await printList(created, run.output, resource));
+  if (run.output) terminal.raw(await printList(created, run.output, resource));
   else for (const { metadata } of created) terminal.out(`${resource}/${metadata.name} created`);
   return failed ? EXIT.failed : EXIT.done;
 }

@@ -9,7 +9,8 @@ import { CliError, UsageError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { DryRun, KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
-import { printList, printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { printList, printObject } from '../output/print.js';
 import { flow, type Terminal } from '../terminal.js';
 import { CHECKPOINT_SUBCOMMANDS } from './command.js';
 import { judgeContainer } from './container.js';
@@ -110,7 +111,7 @@ async function showOnly(
   }
   const resource = resourceName(wanted[0]!.kind);
   const [only, ...others] = objects;
-  terminal.out(
+  terminal.raw(
     others.length === 0
       ? await printObject(only!, output, resource)
       : await printList(objects, output, resource),

@@ -66,7 +66,9 @@ export async function observe(client: KubeClient, question: Question): Promise<O
       .filter(({ metadata }) => metadata.name === pod)
       .map(({ metadata }) => metadata.namespace ?? ''),
     node: foundNode,
-    active: migrations?.items.find((item) => item.spec.podName === pod && !isOver(item)),
+    active: migrations?.items.find(
+      (item) => item.spec.podName === pod && !item.spec.preflightOnly && !isOver(item),
+    ),
     nameTaken: taken !== undefined,
   };
 }

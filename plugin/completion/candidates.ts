@@ -140,10 +140,15 @@ function flagWords(flags: Record<string, Flag>, before: readonly string[], curre
     .filter(({ word }) => word.startsWith(current));
 }
 
-function ofValue(name: string, { choices }: Flag, current: string, prefix: string): Candidates {
+function ofValue(
+  name: string,
+  { choices, candidates = choices as readonly string[] | undefined }: Flag,
+  current: string,
+  prefix: string,
+): Candidates {
   const found = nothing();
-  if (choices) {
-    found.words = choices
+  if (candidates) {
+    found.words = candidates
       .filter((choice): choice is string => typeof choice === 'string' && choice.startsWith(current))
       .map((word) => ({ word: prefix + word }));
   }

@@ -1,16 +1,17 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
+import { DATA_FORMATS, type DataFormat } from '../output/format.js';
 import { MOST_PARALLEL } from '../migrate/command.js';
-import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
 
 interface Args extends KubeFlags {
   to?: string;
   parallel: number;
   selector?: string;
   evictRest: boolean;
-  dryRun: boolean;
+  dryRun?: DryRun;
   timeout: string;
-  output?: 'json';
+  output?: DataFormat;
   plain: boolean;
 }
 
@@ -57,9 +58,9 @@ ends its processes. Can be left and called again at any time: it goes on with wh
       description: 'Evict what cannot be moved; PodDisruptionBudgets are respected',
     },
     'dry-run': {
-      type: 'boolean',
-      default: false,
-      description: 'Only say what would be done, as far as it can be seen from here',
+      ...dryRunFlag['dry-run'],
+      description:
+        'Only say what would be done: as far as it can be seen from here (client), or with every check of the controller (server, the default)',
     },
     timeout: {
       type: 'string',
@@ -68,7 +69,7 @@ ends its processes. Can be left and called again at any time: it goes on with wh
       value: 'DURATION',
       description: 'How long one migration, or waiting for a PodDisruptionBudget, may take',
     },
-    ...outputFlag(['json']),
+    ...outputFlag(DATA_FORMATS),
     ...plainFlag,
   },
   cluster: true,
@@ -93,7 +94,7 @@ ends its processes. Can be left and called again at any time: it goes on with wh
       ...(args.namespace === undefined ? {} : { namespace: args.namespace }),
       parallel: args.parallel,
       evictRest: args.evictRest,
-      dryRun: args.dryRun,
+      ...(args.dryRun === undefined ? {} : { dryRun: args.dryRun }),
       timeoutMs,
       ...(args.output === undefined ? {} : { output: args.output }),
       plain: args.plain,

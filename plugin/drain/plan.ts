@@ -31,6 +31,7 @@ export function planFor(pod: Pod, migrations: readonly PodMigration[]): Plan {
     (each) =>
       each.metadata.namespace === metadata.namespace &&
       each.spec.podName === metadata.name &&
+      !each.spec.preflightOnly &&
       !isOver(each.status ?? {}),
   );
   if (migration) return { do: 'follow', migration: migration.metadata.name };

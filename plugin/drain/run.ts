@@ -5,13 +5,16 @@ import type { Node, Pod } from '../../common/kube/types.js';
 import { requireInstalled } from '../checks/installed.js';
 import { unknownNode } from '../checks/unknown-node.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
-import type { KubeFlags } from '../flags.js';
+import type { DryRun, KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
 import { manyDisplay, type Ending, type ManyDisplay } from '../progress/many.js';
 import { sentence } from '../progress/summary.js';
 import { inParallel } from '../several/in-parallel.js';
+import { tryMove } from '../preflight/of-several.js';
 import { left, move, unfinished } from '../several/move.js';
 import { counted, resultTable } from '../several/report.js';
+import type { DataFormat } from '../output/format.js';
+import { printData } from '../output/print.js';
 import type { Result } from '../several/result.js';
 import type { Terminal } from '../terminal.js';
 import { evict } from './evict.js';
@@ -24,10 +27,10 @@ export interface DrainWish {
   namespace?: string;
   parallel: number;
   evictRest: boolean;
-  dryRun: boolean;
+  dryRun?: DryRun;
   /** Milliseconds for one migration. */
   timeoutMs: number;
-  output?: 'json';
+  output?: DataFormat;
   plain: boolean;
 }
 
@@ -41,7 +44,10 @@ export async function drain(invocation: Invocation, flags: KubeFlags, wish: Drai
 
   const planned = await planAll(client, wish);
   if (wish.dryRun) {
-    const results = planned.map(({ pod, plan }) => expected(pod, plan));
+    const results: Result[] = [];
+    await inParallel(planned, wish.parallel, async ({ pod, plan }) => {
+      results.push(await expected(client, pod, plan, wish, invocation, terminal));
+    });
     return report(terminal, wish, results, 0);
   }
   const display = await manyDisplay(terminal, { title: `Draining ${wish.node}`, total: planned.length });
@@ -58,7 +64,7 @@ export async function drain(invocation: Invocation, flags: KubeFlags, wish: Drai
     await display.close();
   }
   const detached = invocation.detach.signal.aborted;
-  const code = report(terminal, wish, results, planned.length);
+  const code = await report(terminal, wish, results, planned.length);
   if (detached) {
     terminal.err('Detached; what was begun goes on in the cluster.');
     terminal.err(`Go on with: ${invocation.again(`${invocation.program} drain ${wish.node}`)}`);
@@ -143,19 +149,40 @@ async function settle(
 }
 
 /** What a dry run says. */
-function expected(pod: Pod, plan: Plan): Result {
+async function expected(
+  client: KubeClient,
+  pod: Pod,
+  plan: Plan,
+  { dryRun, to, timeoutMs }: DrainWish,
+  { detach: { signal } }: Invocation,
+  { err }: Terminal,
+): Promise<Result> {
   if (plan.do === 'leave') return left(pod, plan.why, plan.blocks);
   if (plan.do === 'follow') return unfinished(pod, `Is being moved by ${plan.migration}.`);
-  return { ...left(pod, 'If the controller finds nothing against it.', true), outcome: 'Movable' };
+  if (dryRun === 'client') {
+    return { ...left(pod, 'If the controller finds nothing against it.', true), outcome: 'Movable' };
+  }
+  if (signal.aborted) return unfinished(pod, 'Not looked at when this was left.');
+  return tryMove(
+    client,
+    pod,
+    { timeoutMs, ...(to === undefined ? {} : { to }) },
+    { detach: signal, note: (text) => err(`note: ${text}`) },
+  );
 }
 
-function report(terminal: Terminal, wish: DrainWish, results: Result[], total: number): ExitCode {
+async function report(
+  terminal: Terminal,
+  wish: DrainWish,
+  results: Result[],
+  total: number,
+): Promise<ExitCode> {
   const place = ({ namespace, pod }: Result) => `${namespace}/${pod}`;
   results.sort((a, b) => place(a).localeCompare(place(b)));
-  if (wish.output === 'json') terminal.out(JSON.stringify({ node: wish.node, pods: results }, undefined, 4));
+  if (wish.output) terminal.raw(await printData({ node: wish.node, pods: results }, wish.output));
   else if (results.length === 0) terminal.err(`There are no pods on ${wish.node} that this is about.`);
   else terminal.out(resultTable(results, process.stdout.columns).join('\n'));
-  if (wish.dryRun) return EXIT.done;
+  if (wish.dryRun) return results.some(({ outcome }) => outcome === 'Unfinished') ? EXIT.failed : EXIT.done;
   const blocking = results.filter(({ blocks }) => blocks);
   const still = blocking.length;
   const rest =

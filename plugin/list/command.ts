@@ -1,11 +1,12 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
-import { outputFlag, type KubeFlags } from '../flags.js';
-import type { ObjectFormat } from '../print-object.js';
+import { outputFlag, sortByFlag, type KubeFlags } from '../flags.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 
 interface Args extends KubeFlags {
   allNamespaces: boolean;
-  output?: ObjectFormat | 'wide';
+  sortBy?: string;
+  output?: ObjectFormat;
 }
 
 /** `kubectl migrate list` */
@@ -18,6 +19,8 @@ export const listCommand: Command<Args> = {
     examples: [
       ['The migrations of the current namespace', ''],
       ['Those of all namespaces, with more columns', '-A -o wide'],
+      ['The longest pauses last', '--sort-by .status.downtimeMilliseconds'],
+      ['Columns of your own', '-o custom-columns=POD:.spec.podName,PAUSE:.status.downtimeMilliseconds'],
     ],
     usage: '[flags]',
   },
@@ -28,7 +31,8 @@ export const listCommand: Command<Args> = {
       default: false,
       description: 'Those of all namespaces',
     },
-    ...outputFlag(['wide', 'json', 'yaml', 'name']),
+    ...sortByFlag,
+    ...outputFlag(OBJECT_FORMATS),
   },
   cluster: true,
   async run(invocation, args, words) {
@@ -39,6 +43,7 @@ export const listCommand: Command<Args> = {
     const { list } = await import('./run.js');
     return list(invocation, args, {
       allNamespaces: args.allNamespaces,
+      ...(args.sortBy === undefined ? {} : { sortBy: args.sortBy }),
       ...(args.output === undefined ? {} : { output: args.output }),
     });
   },

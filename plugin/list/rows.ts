@@ -31,12 +31,12 @@ const MIGRATION: Column<PodMigration>[] = [
   { head: 'MOVED', cell: ({ status }) => optional(status?.bytesTransferred, size), wide: true },
 ];
 
-export function migrationTable(items: PodMigration[], wish: TableWish): string[] {
+export function migrationTable(items: readonly PodMigration[], wish: TableWish): string[] {
   return draw(items, MIGRATION, wish);
 }
 
 function draw<T extends PodMigration>(
-  items: T[],
+  items: readonly T[],
   columns: Column<T>[],
   { wide, allNamespaces, now }: TableWish,
 ): string[] {

@@ -1,9 +1,9 @@
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
-import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
 import { isExplicitPod } from '../pod-argument.js';
 import { readSubjects } from '../pods/subject.js';
-import type { ObjectFormat } from '../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 import { either, near } from '../text/suggest.js';
 
 interface Args extends KubeFlags {
@@ -13,6 +13,9 @@ interface Args extends KubeFlags {
   all: boolean;
   parallel: number;
   tcp: 'close' | 'refuse';
+  allowHostPath: boolean;
+  force?: boolean;
+  dryRun?: DryRun;
   timeout: string;
   wait: boolean;
   output?: ObjectFormat;
@@ -33,11 +36,12 @@ export const migrateCommand: Command<Args> = {
   name: '',
   summary: 'Move a running pod to another node',
   help: {
-    what: 'Move a running pod to another node. Its memory, open files, volumes and logs arrive there;\nits processes notice no more than a short pause.',
+    what: "Move a running pod to another node. Its memory, open files, volumes and logs arrive there;\nits processes notice no more than a short pause.\n\nWith --dry-run the controller makes every check that it makes before a pod is frozen, and nothing else; the\nAPI server's own dry run (kubectl apply --dry-run=server) cannot do that, as it runs no controller.",
     examples: [
       ['Move the pod counter to the node k8s-master', 'counter --to k8s-master'],
       ['Let the scheduler choose the node, and name the pod that arrives', 'counter --name counter-moved'],
       ['Refuse to move it while it has open TCP connections', 'pod/web -n shop --to node-2 --tcp=refuse'],
+      ['See whether it could be moved, without touching it', 'counter --to k8s-master --dry-run'],
       ['Ask for it without waiting; look at it later', 'counter --to k8s-master --no-wait'],
       ['Move several pods, four at a time', '-l app=shop --to node-2 --parallel 4'],
       ['Look at the newest migration of a pod', 'status counter'],
@@ -75,6 +79,12 @@ export const migrateCommand: Command<Args> = {
       value: 'close|refuse',
       description: 'Open TCP connections: close them, or refuse to move the pod',
     },
+    'allow-host-path': {
+      type: 'boolean',
+      default: false,
+      description: 'Move pods with hostPath volumes, too: you state that both nodes have the same data there',
+    },
+    force: { type: 'boolean', hidden: true },
     timeout: {
       type: 'string',
       requiresArg: true,
@@ -87,7 +97,12 @@ export const migrateCommand: Command<Args> = {
       default: true,
       description: 'Wait for the end and show the progress; or --no-wait',
     },
-    ...outputFlag(['json', 'yaml', 'name']),
+    'dry-run': {
+      ...dryRunFlag['dry-run'],
+      description:
+        'Move nothing: only show what would be created (client), or have the controller make every check (server, the default)',
+    },
+    ...outputFlag(OBJECT_FORMATS),
     ...plainFlag,
   },
   cluster: true,
@@ -103,12 +118,15 @@ export const migrateCommand: Command<Args> = {
     }
     requireName('to', 'node', args.to);
     requireName('name', 'pod', args.name);
+    if (args.force !== undefined) throw noForce();
     const wish = {
       ...(args.to === undefined ? {} : { to: args.to }),
       ...(args.name === undefined ? {} : { name: args.name }),
       tcp: args.tcp === 'refuse' ? ('Refuse' as const) : ('Close' as const),
+      ...(args.allowHostPath ? { allowHostPath: true } : {}),
       timeoutMs,
       wait: args.wait,
+      ...(args.dryRun === undefined ? {} : { dryRun: args.dryRun }),
       ...(args.output === undefined ? {} : { output: args.output }),
       plain: args.plain,
     };
@@ -130,6 +148,14 @@ function requireNoCommand(program: string, words: readonly string[]): void {
   if (meant.length > 0) {
     throw new UsageError(`Unknown command "${first}" for "${program}".`, [`Did you mean ${either(meant)}?`]);
   }
+}
+
+/** kubectl has it elsewhere, so it is tried: each refusal stands for a failure, a second copy or lost state. */
+function noForce(): UsageError {
+  return new UsageError(
+    'There is no --force: what is refused would fail, or could lose the state of the pod.',
+    ['See all that speaks against it, and what to do about each: --dry-run'],
+  );
 }
 
 function requireName(flag: string, what: string, name: string | undefined): void {

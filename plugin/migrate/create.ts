@@ -10,10 +10,30 @@ export interface MigrationWish {
   /** Name of the restored pod. */
   name?: string;
   tcp?: 'Close' | 'Refuse';
+  allowHostPath?: boolean;
+  /** Only look. */
+  preflightOnly?: boolean;
   timeoutMs: number;
 }
 
-/** Creates the PodMigration under a name of its own. */
+/** The object for a wish, under a name of its own. */
+export function migrationFor(namespace: string, wish: MigrationWish): PodMigration {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'PodMigration',
+    metadata: { name: nameFor(wish.pod), namespace },
+    spec: {
+      podName: wish.pod,
+      ...(wish.to === undefined ? {} : { targetNode: wish.to }),
+      ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
+      ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
+      ...(wish.allowHostPath ? { allowHostPath: true } : {}),
+      ...(wish.preflightOnly ? { preflightOnly: true } : {}),
+      timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
+    },
+  };
+}
+
 export async function createMigration(
   client: KubeClient,
   namespace: string,
@@ -21,21 +41,7 @@ export async function createMigration(
 ): Promise<PodMigration> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await client.podMigrations.create(
-        {
-          apiVersion: API_VERSION,
-          kind: 'PodMigration',
-          metadata: { name: nameFor(wish.pod), namespace },
-          spec: {
-            podName: wish.pod,
-            ...(wish.to === undefined ? {} : { targetNode: wish.to }),
-            ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
-            ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
-            timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
-          },
-        },
-        namespace,
-      );
+      return await client.podMigrations.create(migrationFor(namespace, wish), namespace);
     } catch (error) {
       // Five random letters may meet a namesake.
       if (!(error instanceof ApiError && error.isAlreadyExists && attempt < 3)) throw error;

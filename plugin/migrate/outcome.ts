@@ -6,7 +6,8 @@ import type { Pod } from '../../common/kube/types.js';
 import type { Outcome } from '../await-outcome.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { Invocation } from '../invocation.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { put } from '../output/print.js';
 import { stuckLines } from '../progress/stuck.js';
 import { failureLines, migrationSummary } from '../progress/summary.js';
 import { flow, paint, type Terminal } from '../terminal.js';
@@ -39,9 +40,7 @@ export async function reportOutcome(report: Report): Promise<ExitCode> {
     for (const text of migration.status?.warnings ?? [])
       terminal.err(yellow(flow(terminal, `warning: ${text}`)));
   };
-  if (output && outcome.object) {
-    terminal.out(await printObject(outcome.object, output, MIGRATION_RESOURCE));
-  }
+  if (outcome.object) await put(terminal, outcome.object, output, MIGRATION_RESOURCE);
   switch (outcome.how) {
     case 'succeeded':
       // The display draws warnings only while it runs; as plain lines they stand there already.

@@ -2,22 +2,18 @@ import { judgeMigration } from '../checks/judge.js';
 import { observe } from '../checks/observe.js';
 import { suggestCommand } from '../checks/suggest-command.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
-import type { KubeFlags } from '../flags.js';
+import type { DryRun, KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { put } from '../output/print.js';
 import { flow } from '../terminal.js';
-import { createMigration } from './create.js';
+import { createMigration, migrationFor, type MigrationWish } from './create.js';
 import { MIGRATION_RESOURCE, reportOutcome } from './outcome.js';
 import { followMigration, ROLLBACK_MS } from './follow.js';
 
-export interface MigrateWish {
-  pod: string;
-  to?: string;
-  /** Name of the restored pod. */
-  name?: string;
-  tcp?: 'Close' | 'Refuse';
-  timeoutMs: number;
+export interface MigrateWish extends Omit<MigrationWish, 'preflightOnly'> {
   wait: boolean;
+  dryRun?: DryRun;
   output?: ObjectFormat;
   plain: boolean;
 }
@@ -31,6 +27,12 @@ export async function migrate(
 ): Promise<ExitCode> {
   const terminal = invocation.terminal(wish);
   const { client, namespace } = await invocation.connect(flags);
+  if (wish.dryRun === 'client') {
+    const wanted = migrationFor(namespace, wish);
+    const done = `${MIGRATION_RESOURCE}/${wanted.metadata.name} created (dry run)`;
+    await put(terminal, wanted, wish.output, MIGRATION_RESOURCE, done);
+    return EXIT.done;
+  }
   const question = {
     namespace,
     pod: wish.pod,
@@ -44,15 +46,15 @@ export async function migrate(
   // Left before anything was created: nothing to look after.
   if (invocation.detach.signal.aborted) return EXIT.detached;
   for (const note of notes) terminal.err(flow(terminal, `note: ${note}`));
+  if (wish.dryRun === 'server') {
+    const { preflight } = await import('../preflight/run.js');
+    return preflight(invocation, terminal, client, namespace, wish);
+  }
 
   const created = await createMigration(client, namespace, wish);
   const { name } = created.metadata;
   if (!wish.wait) {
-    terminal.out(
-      wish.output
-        ? await printObject(created, wish.output, MIGRATION_RESOURCE)
-        : `${MIGRATION_RESOURCE}/${name} created`,
-    );
+    await put(terminal, created, wish.output, MIGRATION_RESOURCE, `${MIGRATION_RESOURCE}/${name} created`);
     if (!wish.output)
       terminal.err(`Follow it with: ${invocation.again(`${invocation.program} status ${name} -w`)}`);
     return EXIT.done;

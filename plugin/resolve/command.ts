@@ -3,7 +3,7 @@ import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { readMigration } from '../find-migration.js';
 import { durationFlag, outputFlag, plainFlag, waitFlags, type KubeFlags } from '../flags.js';
-import type { ObjectFormat } from '../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 
 interface Args extends KubeFlags {
   keep?: 'source' | 'target';
@@ -43,7 +43,7 @@ export const resolveCommand: Command<Args> = {
       description: 'Do not ask; needed where there is no terminal',
     },
     ...waitFlags,
-    ...outputFlag(['json', 'yaml', 'name']),
+    ...outputFlag(OBJECT_FORMATS),
     ...plainFlag,
   },
   cluster: true,

@@ -7,7 +7,8 @@ import { findMigration, type MigrationName } from '../find-migration.js';
 import type { KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../migrate/outcome.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { put } from '../output/print.js';
 import { conditionOf, isOver } from '../progress/stuck.js';
 import { sentence } from '../progress/summary.js';
 import { flow, paint, type Terminal } from '../terminal.js';
@@ -51,7 +52,7 @@ export async function resolve(
   const changed = await changeMigration(client, found, { resolution: wish.side }, judge);
   const done = `${MIGRATION_RESOURCE}/${name} told to keep the ${wish.side.toLowerCase()}`;
   if (!wish.wait) {
-    terminal.out(wish.output ? await printObject(changed, wish.output, MIGRATION_RESOURCE) : done);
+    await put(terminal, changed, wish.output, MIGRATION_RESOURCE, done);
     if (!wish.output) {
       terminal.err(`Follow it with: ${invocation.again(`${invocation.program} status ${name} -w`)}`);
     }
@@ -80,7 +81,7 @@ export async function resolve(
   };
   const why = object && refusal(object);
   if (why) {
-    if (wish.output) terminal.out(await printObject(object, wish.output, MIGRATION_RESOURCE));
+    await put(terminal, object, wish.output, MIGRATION_RESOURCE);
     throw new CliError(why, [`Look at it with: ${invocation.again(`${invocation.program} status ${name}`)}`]);
   }
   if (!object || !isOver(object.status ?? {})) return reportOutcome(report);
@@ -98,7 +99,7 @@ export async function resolve(
   }
   if (kept === 'Target') return reportOutcome(report);
   // Ended as a failed migration, but that is what was decided.
-  if (wish.output) terminal.out(await printObject(object, wish.output, MIGRATION_RESOURCE));
+  if (wish.output) await put(terminal, object, wish.output, MIGRATION_RESOURCE);
   else {
     terminal.out(
       `Resolved the migration ${name}: the source, pod ${namespace}/${object.spec.podName}, is kept.`,

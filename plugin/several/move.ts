@@ -15,6 +15,7 @@ import type { Result } from './result.js';
 export interface MoveWish {
   to?: string;
   tcp?: 'Close' | 'Refuse';
+  allowHostPath?: boolean;
   /** Milliseconds for one migration. */
   timeoutMs: number;
   /** Name of a migration that is going on already. */
@@ -38,6 +39,7 @@ export async function move(
             pod: name,
             ...(wish.to === undefined ? {} : { to: wish.to }),
             ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
+            ...(wish.allowHostPath ? { allowHostPath: true } : {}),
             timeoutMs: wish.timeoutMs,
           })
         ).metadata.name;

@@ -27,7 +27,7 @@ export function resultTable(results: readonly Result[], width: number | undefine
 /** `12 moved, 2 evicted, 3 left` */
 export function counted(results: readonly Result[]): string {
   const count = (outcome: Result['outcome']) => results.filter((each) => each.outcome === outcome).length;
-  return (['Moved', 'Evicted', 'Left', 'Failed', 'Unfinished'] as const)
+  return (['Moved', 'Movable', 'Evicted', 'Left', 'Failed', 'Unfinished'] as const)
     .map((outcome) => [count(outcome), outcome.toLowerCase()] as const)
     .filter(([number]) => number > 0)
     .map(([number, word]) => `${number} ${word}`)

@@ -7,14 +7,17 @@ import { judgeMigration } from '../checks/judge.js';
 import { observe } from '../checks/observe.js';
 import { CliError, UsageError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
-import type { KubeFlags } from '../flags.js';
+import type { DryRun, KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
+import { dataFormat, type ObjectFormat } from '../output/format.js';
+import { printData } from '../output/print.js';
 import { podsOf } from '../pods/pods.js';
 import type { Subject } from '../pods/subject.js';
-import { manyDisplay } from '../progress/many.js';
+import { manyDisplay, type Ending } from '../progress/many.js';
 import { sentence } from '../progress/summary.js';
 import { flow } from '../terminal.js';
 import { inParallel } from './in-parallel.js';
+import { tryMove } from '../preflight/of-several.js';
 import { left, move, unfinished, type MoveWish } from './move.js';
 import { counted, resultTable } from './report.js';
 import type { Result } from './result.js';
@@ -25,7 +28,8 @@ export interface SeveralWish extends Omit<MoveWish, 'follow'> {
   /** Name for the restored pod: only for one. */
   name?: string;
   wait: boolean;
-  output?: 'json' | 'yaml' | 'name';
+  dryRun?: DryRun;
+  output?: ObjectFormat;
   plain: boolean;
 }
 
@@ -35,10 +39,13 @@ export async function migrateSeveral(
   wish: SeveralWish,
 ): Promise<ExitCode> {
   if (wish.name !== undefined) throw new UsageError('--name names one pod, and these may be several.');
-  if (!wish.wait) throw new UsageError('--no-wait is for one pod: several are moved a few at a time.');
-  if (wish.output !== undefined && wish.output !== 'json') {
-    throw new UsageError('For several pods -o takes "json".');
+  if (wish.dryRun === 'client') {
+    throw new UsageError(
+      '--dry-run=client is for one pod; say --dry-run=server to have each of them checked.',
+    );
   }
+  if (!wish.wait) throw new UsageError('--no-wait is for one pod: several are moved a few at a time.');
+  const output = wish.output === undefined ? undefined : dataFormat(wish.output);
   const terminal = invocation.terminal(wish);
   const { client, namespace } = await invocation.connect(flags);
   await requireInstalled(client);
@@ -47,7 +54,10 @@ export async function migrateSeveral(
   for (const note of notes) terminal.err(flow(terminal, `note: ${note}`));
   if (pods.length === 0) throw new CliError('None of these pods is running, so there is nothing to move.');
 
-  const display = await manyDisplay(terminal, { title: 'Migrating', total: pods.length });
+  const display = await manyDisplay(terminal, {
+    title: wish.dryRun ? 'Checking' : 'Migrating',
+    total: pods.length,
+  });
   const results: Result[] = [];
   try {
     await inParallel(pods, wish.parallel, async (pod) => {
@@ -57,23 +67,23 @@ export async function migrateSeveral(
         return;
       }
       display.say(name, 'beginning');
-      const result = await move(client, pod, wish, invocation, display).catch((error: unknown): Result => ({
+      const around = { detach: invocation.detach.signal, note: (text: string) => display.note(text) };
+      const moving = wish.dryRun
+        ? tryMove(client, pod, wish, around)
+        : move(client, pod, wish, invocation, display);
+      const result = await moving.catch((error: unknown): Result => ({
         ...left(pod, sentence(messageOf(error)), true),
         outcome: 'Failed',
       }));
       results.push(result);
-      const how = result.outcome === 'Moved' ? 'done' : result.outcome === 'Unfinished' ? 'left' : 'failed';
-      display.end(name, how, result.why || `on ${result.node ?? '?'}`);
+      display.end(name, endingOf(result), result.why || (wish.dryRun ? '' : `on ${result.node ?? '?'}`));
     });
   } finally {
     await display.close();
   }
   results.sort((a, b) => a.pod.localeCompare(b.pod));
-  terminal.out(
-    wish.output === 'json'
-      ? JSON.stringify({ pods: results }, undefined, 4)
-      : resultTable(results, process.stdout.columns).join('\n'),
-  );
+  if (output) terminal.raw(await printData({ pods: results }, output));
+  else terminal.out(resultTable(results, process.stdout.columns).join('\n'));
   terminal.err(`${counted(results)} of ${pods.length === 1 ? 'one pod' : `${pods.length} pods`}.`);
   if (invocation.detach.signal.aborted) {
     terminal.err(
@@ -83,6 +93,11 @@ export async function migrateSeveral(
   }
   if (results.some(({ outcome }) => outcome === 'Failed' || outcome === 'Left')) return EXIT.failed;
   return results.some(({ outcome }) => outcome === 'Unfinished') ? EXIT.timedOut : EXIT.done;
+}
+
+function endingOf({ outcome }: Result): Ending {
+  if (outcome === 'Moved' || outcome === 'Movable') return 'done';
+  return outcome === 'Unfinished' ? 'left' : 'failed';
 }
 
 /** The pods that are meant; a slip in one name is told before any of them is moved. */

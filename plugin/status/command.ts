@@ -1,7 +1,7 @@
 import type { Command } from '../command.js';
 import { readMigration } from '../find-migration.js';
 import { durationFlag, outputFlag, plainFlag, type KubeFlags } from '../flags.js';
-import type { ObjectFormat } from '../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
 
 interface Args extends KubeFlags {
   watch: boolean;
@@ -33,7 +33,7 @@ export const statusCommand: Command<Args> = {
       value: 'DURATION',
       description: 'How long to follow it',
     },
-    ...outputFlag(['json', 'yaml', 'name']),
+    ...outputFlag(OBJECT_FORMATS),
     ...plainFlag,
   },
   cluster: true,

@@ -4,7 +4,8 @@ import type { KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../migrate/outcome.js';
 import { requireInstalled } from '../checks/installed.js';
-import { printObject, type ObjectFormat } from '../print-object.js';
+import type { ObjectFormat } from '../output/format.js';
+import { put } from '../output/print.js';
 import { statusReport } from './report.js';
 import { followMigration } from '../migrate/follow.js';
 
@@ -37,13 +38,8 @@ export async function status(invocation: Invocation, flags: KubeFlags, wish: Sta
       output: wish.output,
     });
   }
-  const text = wish.output
-    ? await printObject(migration, wish.output, MIGRATION_RESOURCE)
-    : statusReport(migration, {
-        now: Date.now(),
-        width: process.stdout.columns,
-        unicode: terminal.unicode,
-      }).join('\n');
-  terminal.out(text);
+  const view = { now: Date.now(), width: process.stdout.columns, unicode: terminal.unicode };
+  const report = wish.output ? undefined : statusReport(migration, view).join('\n');
+  await put(terminal, migration, wish.output, MIGRATION_RESOURCE, report);
   return EXIT.done;
 }

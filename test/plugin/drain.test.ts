@@ -122,7 +122,7 @@ describe('kubectl migrate drain', { skip: await missing('kubectl') }, () => {
   });
 
   test('a dry run changes nothing and says what would be', async () => {
-    const { code, stdout, stderr } = await call('k8s-worker', '--dry-run');
+    const { code, stdout, stderr } = await call('k8s-worker', '--dry-run=client');
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^node\/k8s-worker cordoned \(dry run\)$/m);
     assert.match(stdout, /^POD +NAMESPACE +OUTCOME +WHY$/m);

@@ -1,6 +1,6 @@
 import type { Command } from '../../command.js';
 import { outputFlag, type KubeFlags } from '../../flags.js';
-import type { ObjectFormat } from '../../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../../output/format.js';
 import { readCheckpoint } from '../find.js';
 
 interface Args extends KubeFlags {
@@ -21,7 +21,7 @@ export const describeCheckpointCommand: Command<Args> = {
     ],
     usage: 'NAME [flags]',
   },
-  flags: { ...outputFlag(['json', 'yaml', 'name']) },
+  flags: { ...outputFlag(OBJECT_FORMATS) },
   cluster: true,
   async run(invocation, args, words) {
     const name = readCheckpoint(words);

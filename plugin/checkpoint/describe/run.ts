@@ -5,7 +5,8 @@ import { requireInstalled } from '../../checks/installed.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { KubeFlags } from '../../flags.js';
 import type { Invocation } from '../../invocation.js';
-import { printObject, type ObjectFormat } from '../../print-object.js';
+import type { ObjectFormat } from '../../output/format.js';
+import { put } from '../../output/print.js';
 import { contentsOf } from '../contents.js';
 import { findCheckpoint, type CheckpointName } from '../find.js';
 import { resourceName, type Checkpoint } from '../kinds.js';
@@ -26,7 +27,7 @@ export async function describeCheckpoint(
   await requireInstalled(client);
   const checkpoint = await findCheckpoint(client, namespace, wish.name, invocation);
   if (wish.output) {
-    terminal.out(await printObject(checkpoint, wish.output, resourceName(checkpoint.kind)));
+    await put(terminal, checkpoint, wish.output, resourceName(checkpoint.kind));
     return EXIT.done;
   }
   const [contents, events] = await Promise.all([

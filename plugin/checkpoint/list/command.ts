@@ -1,13 +1,14 @@
 import { UsageError } from '../../cli-error.js';
 import type { Command } from '../../command.js';
-import { outputFlag, type KubeFlags } from '../../flags.js';
-import type { ObjectFormat } from '../../print-object.js';
+import { outputFlag, sortByFlag, type KubeFlags } from '../../flags.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../../output/format.js';
 
 interface Args extends KubeFlags {
   allNamespaces: boolean;
   selector?: string;
+  sortBy?: string;
   migrations: boolean;
-  output?: ObjectFormat | 'wide';
+  output?: ObjectFormat;
 }
 
 /** `kubectl checkpoint list` */
@@ -20,6 +21,7 @@ export const listCheckpointsCommand: Command<Args> = {
     examples: [
       ['The checkpoints of the current namespace', ''],
       ['Those of all namespaces, with more columns', '-A -o wide'],
+      ['The largest last', '--sort-by .status.sizeBytes'],
       ['Also those that migrations made on their way', '--migrations'],
     ],
     usage: '[flags]',
@@ -43,7 +45,8 @@ export const listCheckpointsCommand: Command<Args> = {
       default: false,
       description: 'Also those that belong to migrations',
     },
-    ...outputFlag(['wide', 'json', 'yaml', 'name']),
+    ...sortByFlag,
+    ...outputFlag(OBJECT_FORMATS),
   },
   cluster: true,
   async run(invocation, args, words) {
@@ -56,6 +59,7 @@ export const listCheckpointsCommand: Command<Args> = {
     return listCheckpoints(invocation, args, {
       allNamespaces: args.allNamespaces,
       migrations: args.migrations,
+      ...(args.sortBy === undefined ? {} : { sortBy: args.sortBy }),
       ...(args.selector === undefined ? {} : { selector: args.selector }),
       ...(args.output === undefined ? {} : { output: args.output }),
     });

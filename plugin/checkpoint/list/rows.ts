@@ -47,7 +47,7 @@ const COLUMNS: Column[] = [
 ];
 
 export function checkpointTable(
-  items: Checkpoint[],
+  items: readonly Checkpoint[],
   contents: ContainerCheckpointContent[],
   wish: TableWish,
 ): string[] {

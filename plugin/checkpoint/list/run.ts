@@ -1,4 +1,3 @@
-import { GROUP } from '../../../common/api/names.js';
 import type { ContainerCheckpointContent } from '../../../common/api/schema.js';
 import { ApiError } from '../../../common/kube/api-error.js';
 import type { KubeClient } from '../../../common/kube/client.js';
@@ -6,9 +5,10 @@ import { requireInstalled } from '../../checks/installed.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { KubeFlags } from '../../flags.js';
 import type { Invocation } from '../../invocation.js';
-import { printList, type ObjectFormat } from '../../print-object.js';
+import type { ObjectFormat } from '../../output/format.js';
+import { inOrder, printList } from '../../output/print.js';
 import { allCheckpoints } from '../find.js';
-import { ownerOf, resourceName } from '../kinds.js';
+import { ownerOf, resourceName, type Checkpoint } from '../kinds.js';
 import { checkpointTable } from './rows.js';
 
 export interface ListCheckpointsWish {
@@ -16,13 +16,15 @@ export interface ListCheckpointsWish {
   /** Also those that belong to migrations. */
   migrations: boolean;
   selector?: string;
-  output?: ObjectFormat | 'wide';
+  /** Path of a field. */
+  sortBy?: string;
+  output?: ObjectFormat;
 }
 
 export async function listCheckpoints(
   invocation: Invocation,
   flags: KubeFlags,
-  { allNamespaces, migrations, selector, output }: ListCheckpointsWish,
+  { allNamespaces, migrations, selector, sortBy, output }: ListCheckpointsWish,
 ): Promise<ExitCode> {
   const terminal = invocation.terminal({});
   const { client, namespace } = await invocation.connect(flags);
@@ -32,13 +34,10 @@ export async function listCheckpoints(
     ...(selector === undefined ? {} : { labelSelector: selector }),
   };
   const all = await allCheckpoints(client, query);
-  const items = migrations ? all : all.filter((item) => ownerOf(item)?.kind !== 'PodMigration');
-  if (output === 'name') {
-    for (const { kind, metadata } of items) terminal.out(`${resourceName(kind)}/${metadata.name}`);
-    return EXIT.done;
-  }
-  if (output === 'json' || output === 'yaml') {
-    terminal.out(await printList(items, output, GROUP));
+  const shown = migrations ? all : all.filter((item) => ownerOf(item)?.kind !== 'PodMigration');
+  const items = await inOrder(shown, sortBy);
+  if (output && output !== 'wide') {
+    terminal.raw(await printList(items, output, ({ kind }) => resourceName(kind as Checkpoint['kind'])));
     return EXIT.done;
   }
   if (items.length === 0) {

@@ -9,7 +9,7 @@ import {
   type DryRun,
   type KubeFlags,
 } from '../../flags.js';
-import type { ObjectFormat } from '../../print-object.js';
+import { OBJECT_FORMATS, type ObjectFormat } from '../../output/format.js';
 import { readCheckpoint } from '../find.js';
 
 interface Args extends KubeFlags {
@@ -61,7 +61,7 @@ export const restoreCheckpointCommand: Command<Args> = {
       description: 'Wait for the end and show the progress; or --no-wait',
     },
     ...dryRunFlag,
-    ...outputFlag(['json', 'yaml', 'name']),
+    ...outputFlag(OBJECT_FORMATS),
     ...plainFlag,
   },
   cluster: true,

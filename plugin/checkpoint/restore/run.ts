@@ -8,7 +8,8 @@ import type { DryRun, KubeFlags } from '../../flags.js';
 import type { Invocation } from '../../invocation.js';
 import { MIGRATION_RESOURCE, reportOutcome } from '../../migrate/outcome.js';
 import { nameFor } from '../../object-name.js';
-import { printObject, type ObjectFormat } from '../../print-object.js';
+import type { ObjectFormat } from '../../output/format.js';
+import { put } from '../../output/print.js';
 import { flow, paint } from '../../terminal.js';
 import { findCheckpoint, type CheckpointName } from '../find.js';
 import type { Checkpoint } from '../kinds.js';
@@ -57,11 +58,8 @@ export async function restore(
       wish.dryRun === 'client'
         ? wanted
         : await client.podMigrations.create(wanted, namespace, { dryRun: 'All' });
-    terminal.out(
-      wish.output
-        ? await printObject(shown, wish.output, MIGRATION_RESOURCE)
-        : `${MIGRATION_RESOURCE}/${wanted.metadata.name} created (${wish.dryRun === 'client' ? 'dry run' : 'server dry run'})`,
-    );
+    const done = `${MIGRATION_RESOURCE}/${wanted.metadata.name} created (${wish.dryRun === 'client' ? 'dry run' : 'server dry run'})`;
+    await put(terminal, shown, wish.output, MIGRATION_RESOURCE, done);
     return EXIT.done;
   }
   const created = await client.podMigrations.create(wanted, namespace);
@@ -72,11 +70,7 @@ export async function restore(
     return EXIT.detached;
   }
   if (!wish.wait) {
-    terminal.out(
-      wish.output
-        ? await printObject(created, wish.output, MIGRATION_RESOURCE)
-        : `${MIGRATION_RESOURCE}/${name} created`,
-    );
+    await put(terminal, created, wish.output, MIGRATION_RESOURCE, `${MIGRATION_RESOURCE}/${name} created`);
     if (!wish.output)
       terminal.err(
         `Follow it with: ${invocation.again(`${invocation.program.replace('checkpoint', 'migrate')} status ${name} -w`)}`,
