@@ -52,6 +52,7 @@ async function main(): Promise<void> {
         namespace: flags.namespace,
         name: flags.leaderElectResourceName,
         identity: `${hostname()}_${randomUUID()}`,
+        version,
         times,
         log,
       })

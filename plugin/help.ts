@@ -16,6 +16,10 @@ export interface HelpSection {
   flags: Record<string, Flag>;
 }
 
+/** Of every command, for scripts (exit-code.ts). */
+const EXITS =
+  '0 done; 1 failed, or refused; 2 wrong command line; 124 waited too long; 130 left with Ctrl-C, what was begun goes on';
+
 /** Cells before a flag's description; longer flags get a line of their own. */
 const INDENT = 34;
 
@@ -43,6 +47,7 @@ export function helpLines(
       if (!options.hidden) lines.push(...flagLines(flag, options, width));
     }
   }
+  lines.push('', 'Exit codes:', ...wrap(EXITS, width - 2).map((line) => `  ${line}`));
   lines.push('', 'Usage:', `  ${name} ${text.usage}`);
   return lines;
 }

@@ -19,6 +19,7 @@ import { logsCommand } from './logs/command.js';
 import { migrateCommand } from './migrate/command.js';
 import { resolveCommand } from './resolve/command.js';
 import { statusCommand } from './status/command.js';
+import { topCommand } from './top/command.js';
 import { uninstallCommand } from './uninstall/command.js';
 import { versionCommand } from './version/command.js';
 
@@ -27,6 +28,7 @@ export const PROGRAMS: Record<'kubectl-migrate' | 'kubectl-checkpoint', AnyComma
     migrateCommand,
     statusCommand,
     listCommand,
+    topCommand,
     logsCommand,
     cancelCommand,
     resolveCommand,

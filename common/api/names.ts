@@ -11,6 +11,10 @@ export const SYSTEM_NAMESPACE = 'live-pod-migration-controller-system';
 export const CONTROLLER_LABEL = 'control-plane=controller-manager';
 export const AGENT_LABEL = 'app=checkpoint-agent';
 
+/** Name of the Lease by which the controllers agree on one that acts, and the annotation on it with the version of that one. */
+export const CONTROLLER_LEASE = 'lpm-controller';
+export const CONTROLLER_VERSION_ANNOTATION = `${GROUP}/controller-version`;
+
 /** Port of the agents' gRPC service on each node (hostPort). */
 export const AGENT_PORT = 50051;
 

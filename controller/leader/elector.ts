@@ -32,6 +32,8 @@ export interface ElectorOptions {
   name: string;
   /** Unique among all processes that ever take part. */
   identity: string;
+  /** Of this program, to be told on the Lease. */
+  version?: string;
   times: ElectionTimes;
   log: Log;
   /** Milliseconds that never jump; default: since the process began. */
@@ -138,8 +140,15 @@ export class LeaderElector implements Leadership {
   }
 
   async #write(): Promise<void> {
-    const { client, namespace, name, identity, times } = this.options;
-    const lease = heldLease(this.#lease, { name, namespace }, identity, times.leaseDurationMs, new Date());
+    const { client, namespace, name, identity, times, version = 'unknown' } = this.options;
+    const lease = heldLease(
+      this.#lease,
+      { name, namespace },
+      identity,
+      times.leaseDurationMs,
+      new Date(),
+      version,
+    );
     const sentAt = this.#clock();
     try {
       this.#lease = await (this.#lease

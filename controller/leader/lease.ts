@@ -1,5 +1,6 @@
 /** The record of an election as a Lease object (coordination.k8s.io/v1). */
 import type { Lease } from '../../common/kube/types.js';
+import { CONTROLLER_VERSION_ANNOTATION } from '../../common/api/names.js';
 import type { LeaseSeen } from './election.js';
 
 export function seenOf({ metadata, spec }: Lease): LeaseSeen {
@@ -11,18 +12,24 @@ export function seenOf({ metadata, spec }: Lease): LeaseSeen {
   };
 }
 
-/** The Lease with us as its holder: taken over from `old`, or renewed when it was ours. `now` is the time of day. */
+/**
+ * The Lease with us as its holder: taken over from `old`, or renewed when it was ours. `now` is the time of day. Our version
+ * stands on it, for people who ask what acts in their cluster.
+ */
 export function heldLease(
   old: Lease | undefined,
   name: { name: string; namespace: string },
   identity: string,
   durationMs: number,
   now: Date,
+  version: string,
 ): Lease {
+  const metadata = old?.metadata ?? name;
+  const annotations = { ...old?.metadata.annotations, [CONTROLLER_VERSION_ANNOTATION]: version };
   const spec = old?.spec ?? {};
   const ours = spec.holderIdentity === identity;
   return {
-    metadata: old?.metadata ?? name,
+    metadata: { ...metadata, annotations },
     spec: {
       ...spec,
       holderIdentity: identity,

@@ -9,7 +9,7 @@ const objects = (line: string) => of(line).objects.map(({ kind, prefix }) => `${
 
 test('the first word is a command or a pod', () => {
   assert.ok(words('').includes('status'));
-  assert.deepEqual(words('sta'), ['status']);
+  assert.deepEqual(words('sta'), ['status', 'statefulset/']);
   assert.deepEqual(objects(''), ['pods']);
   assert.deepEqual(objects('coun'), ['pods']);
 });
@@ -17,6 +17,30 @@ test('the first word is a command or a pod', () => {
 test('a pod by its type is completed after the slash and after the word', () => {
   assert.deepEqual(objects('pod/co'), ['pod/pods']);
   assert.deepEqual(objects('pod '), ['pods']);
+});
+
+test('what has pods is completed by its type, and several of them', () => {
+  assert.deepEqual(words('dep'), ['deployment/']);
+  assert.deepEqual(objects('deploy/we'), ['deploy/deployments']);
+  assert.deepEqual(objects('sts '), ['statefulsets']);
+  assert.deepEqual(objects('pod a '), ['pods']);
+  assert.deepEqual(objects('pod/a job/'), ['job/jobs']);
+  assert.deepEqual(objects('pod/a we'), []);
+});
+
+test('containers are completed once the pod is known', () => {
+  const containers = (line: string) =>
+    candidates(PROGRAMS['kubectl-checkpoint'], line.split(' '), { checkpoints: true }).containersOf;
+  assert.equal(containers('pod web -c '), 'web');
+  assert.equal(containers('pod/web --container=a'), 'web');
+  assert.equal(containers('web -n shop -c '), 'web');
+  assert.equal(containers('deployment/web -c '), undefined);
+  assert.equal(containers('pod a b -c '), undefined);
+});
+
+test('the beginnings of formats are completed', () => {
+  assert.deepEqual(words('list -o jsonpath-a'), ['jsonpath-as-json=']);
+  assert.ok(words('list -o ').includes('wide'));
 });
 
 test('flags are completed, each once, with what they are about', () => {

@@ -1,16 +1,24 @@
 /** What may come next on a command line. Pure: names of objects are only asked for, not fetched, here. */
 import type { AnyCommand } from '../command.js';
 import { commonFlags, kubeFlags, type Flag } from '../flags.js';
+import { typeOf, WORKLOADS, type WorkloadType } from '../pods/subject.js';
 
 /** A kind of objects whose names complete a word, as kubectl calls it. */
 export type Completable =
-  'pods' | 'nodes' | 'namespaces' | 'podmigrations.lpm.my.domain' | 'podcheckpoints.lpm.my.domain';
+  | 'pods'
+  | 'nodes'
+  | 'namespaces'
+  | 'podmigrations.lpm.my.domain'
+  | 'podcheckpoints.lpm.my.domain'
+  | (typeof WORKLOADS)[WorkloadType]['words'][1];
 
 export interface Candidates {
   /** Words that fit so far. */
   words: { word: string; about?: string }[];
   /** Objects whose names fit too, each with what stands before the name. */
   objects: { kind: Completable; prefix: string }[];
+  /** The pod whose containers fit. */
+  containersOf?: string;
   /** Contexts, clusters or users of the kubeconfig. */
   config?: 'get-contexts' | 'get-clusters' | 'get-users';
   /** Files complete it. */
@@ -53,11 +61,12 @@ export function candidates(
   if (before.includes('--')) return nothing();
   const { words, waiting, command } = read(commands, before);
   const flags = flagsOf(command);
-  if (waiting) return ofValue(waiting, flags[waiting]!, current, '');
+  const pod = onlyPod(words);
+  if (waiting) return ofValue(waiting, flags[waiting]!, current, '', pod);
   const assigned = /^--([a-z-]+)=(.*)$/s.exec(current);
   if (assigned) {
     const [, name = '', value = ''] = assigned;
-    return flags[name] ? ofValue(name, flags[name], value, `--${name}=`) : nothing();
+    return flags[name] ? ofValue(name, flags[name], value, `--${name}=`, pod) : nothing();
   }
   if (current.startsWith('-')) return { ...nothing(), words: flagWords(flags, before, current) };
   const found = nothing();
@@ -65,8 +74,7 @@ export function candidates(
     for (const { name, summary } of command.name === '' ? commands : []) {
       if (name !== '' && name.startsWith(current)) found.words.push({ word: name, about: summary });
     }
-    if (command.name === '' && 'pod/'.startsWith(current) && current !== '')
-      found.words.push({ word: 'pod/' });
+    if (command.name === '') found.words.push(...types(current));
   }
   found.objects = names(command.name, words, current, checkpoints);
   return found;
@@ -79,6 +87,7 @@ function names(
   checkpoints: boolean,
 ): Candidates['objects'] {
   const first = words[0] ?? '';
+  if (command === '') return subjects(words, current);
   if (words.length > 1 || (words.length === 1 && !/^(pods?|po)$/.test(first))) return [];
   if (words.length === 1) return [{ kind: 'pods', prefix: '' }];
   const slash = /^(pods?|po)\//.exec(current);
@@ -88,6 +97,40 @@ function names(
     kind: checkpoints && kind === 'podmigrations.lpm.my.domain' ? 'podcheckpoints.lpm.my.domain' : kind,
     prefix: '',
   }));
+}
+
+/** Pods and what has pods: `NAME`, `TYPE NAME…`, `TYPE/NAME…`. */
+function subjects(words: readonly string[], current: string): Candidates['objects'] {
+  const [first] = words;
+  const [typed = '', name] = current.split('/');
+  if (first === undefined || first.includes('/')) {
+    const type = name === undefined ? undefined : typeOf(typed);
+    if (type !== undefined) return [{ kind: pluralOf(type), prefix: `${typed}/` }];
+    return first === undefined ? [{ kind: 'pods', prefix: '' }] : [];
+  }
+  const type = typeOf(first);
+  return type === undefined ? [] : [{ kind: pluralOf(type), prefix: '' }];
+}
+
+function pluralOf(type: WorkloadType | 'pod'): Completable {
+  return type === 'pod' ? 'pods' : WORKLOADS[type].words[1];
+}
+
+/** `deployment/`, so that a name can follow at once. */
+function types(current: string): Candidates['words'] {
+  if (current === '') return [];
+  return ['pod', ...Object.keys(WORKLOADS)]
+    .filter((type) => type.startsWith(current))
+    .map((type) => ({ word: `${type}/` }));
+}
+
+/** The pod that the line is about, when it is one. */
+function onlyPod(words: readonly string[]): string | undefined {
+  const [first = '', second] = words;
+  const [typed = '', name] = first.split('/');
+  if (name !== undefined) return typeOf(typed) === 'pod' && second === undefined ? name : undefined;
+  if (typeOf(first) === 'pod') return words.length === 2 ? second : undefined;
+  return words.length === 1 ? first : undefined;
 }
 
 /** The words so far, the command that they call, and the flag that waits for its value. */
@@ -145,8 +188,10 @@ function ofValue(
   { choices, candidates = choices as readonly string[] | undefined }: Flag,
   current: string,
   prefix: string,
+  pod: string | undefined,
 ): Candidates {
   const found = nothing();
+  if (name === 'container' && pod) found.containersOf = pod;
   if (candidates) {
     found.words = candidates
       .filter((choice): choice is string => typeof choice === 'string' && choice.startsWith(current))

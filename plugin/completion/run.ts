@@ -23,6 +23,7 @@ export async function complete(name: ProgramName, line: readonly string[]): Prom
         names.map((each) => prefix + (each.split('/')[1] ?? '')),
       ),
     ),
+    ...(found.containersOf === undefined ? [] : [containerNames(found.containersOf, line)]),
     ...(found.config ? [configNames(found.config, line)] : []),
   ]);
   const objects = [...new Set(fetched.flat())]
@@ -38,6 +39,14 @@ function answer({ words, files }: Candidates): string {
   const open = words.length === 1 && /[/=]$/.test(words[0]!.word);
   const directive = files && words.length === 0 ? 0 : NO_FILES | (open ? NO_SPACE : 0);
   return [...lines, `:${directive}`, ''].join('\n');
+}
+
+/** With the flag before them when it stands in the same word: `--container=`. */
+async function containerNames(pod: string, line: readonly string[]): Promise<string[]> {
+  const template = 'jsonpath={range .spec.containers[*]}{.name}{"\\n"}{end}';
+  const names = await ask(['get', 'pod', pod, '--ignore-not-found', '-o', template], line);
+  const flag = /^--[a-z-]+=/.exec(line.at(-1) ?? '')?.[0] ?? '';
+  return names.map((name) => flag + name);
 }
 
 async function configNames(what: string, line: readonly string[]): Promise<string[]> {

@@ -28,7 +28,19 @@ export const MOST_PARALLEL = 32;
 /** Bounds of spec.timeoutSeconds. */
 const TIMEOUT_MS = { least: 10_000, most: 86_400_000 };
 const SUBCOMMANDS = [
-  ...['status', 'list', 'logs', 'cancel', 'resolve', 'describe', 'delete', 'drain', 'completion', 'version'],
+  ...[
+    'status',
+    'list',
+    'top',
+    'logs',
+    'cancel',
+    'resolve',
+    'describe',
+    'delete',
+    'drain',
+    'completion',
+    'version',
+  ],
 ];
 
 /** `kubectl migrate POD --to NODE` */

@@ -73,7 +73,7 @@ function subject(type: WorkloadType | 'pod', name: string): Subject {
   return type === 'pod' ? { of: 'pod', name, explicit: true } : { of: 'workload', type, name };
 }
 
-function typeOf(word: string): WorkloadType | 'pod' | undefined {
+export function typeOf(word: string): WorkloadType | 'pod' | undefined {
   const wanted = word.toLowerCase();
   if (PODS.includes(wanted)) return 'pod';
   const types = Object.keys(WORKLOADS) as WorkloadType[];

@@ -1,31 +1,36 @@
 import type { Command } from '../command.js';
-import { EXIT } from '../exit-code.js';
-import { version } from '../invocation.js';
+import type { KubeFlags } from '../flags.js';
+import { outputFlag } from '../flags.js';
+import { DATA_FORMATS, type DataFormat } from '../output/format.js';
 
-interface Args {
-  output?: 'json';
+interface Args extends KubeFlags {
+  client: boolean;
+  output?: DataFormat;
 }
 
-/** `kubectl migrate version`: this program's own; asks no cluster. */
+/** `kubectl migrate version` */
 export const versionCommand: Command<Args> = {
   name: 'version',
-  summary: 'Print the version of this program',
-  help: { what: 'Print the version of this program.', examples: [['The version', '']], usage: '[-o json]' },
-  flags: {
-    output: {
-      alias: 'o',
-      choices: ['json'],
-      requiresArg: true,
-      value: 'json',
-      description: 'Print it as JSON',
-    },
+  summary: 'Print the versions of this program, the controller and the agents',
+  help: {
+    what: 'Print the versions of this program, of the controller and of the agents on the nodes, as far as you may see them.',
+    examples: [
+      ['All versions', ''],
+      ['Only that of this program; asks no cluster', '--client'],
+      ['For a program', '-o json'],
+    ],
+    usage: '[flags]',
   },
-  cluster: false,
-  run(invocation, { output }) {
-    const { out } = invocation.terminal({});
-    if (output === 'json') {
-      out(JSON.stringify({ clientVersion: { version, node: process.version } }, null, 4));
-    } else out(`Client Version: ${version}`);
-    return EXIT.done;
+  flags: {
+    client: { type: 'boolean', default: false, description: 'Only the version of this program' },
+    ...outputFlag(DATA_FORMATS),
+  },
+  cluster: true,
+  async run(invocation, args) {
+    const { tellVersions } = await import('./run.js');
+    return tellVersions(invocation, args, {
+      client: args.client,
+      ...(args.output === undefined ? {} : { output: args.output }),
+    });
   },
 };

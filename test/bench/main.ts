@@ -3,6 +3,7 @@
  * program on the same node, in the same run. Compare the ratios; the milliseconds are this machine's, on this day.
  *
  *   npm run bench -- [--json] [--runs N] [--only NAME]
+ *   npm run bench -- --start [--json]    how long the plugin takes to start instead (start-up.ts; also at the end of every run)
  *   npm run bench -- --api [--json]      memory and speed of the local API server instead (api.ts)
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,6 +17,7 @@ import type { KubeClient } from '../../common/kube/client.js';
 import { clusterDown, clusterUp, openCluster, type Cluster } from '../cluster/cluster.js';
 import { until } from '../support/until.js';
 import { benchApi, printApi } from './api.js';
+import { LARGEST_RATIO, measureStartUp, printStartUp } from './start-up.js';
 import { measureFloor, type Floor } from './floor.js';
 import { counter, memory, type Workload } from './workloads.js';
 
@@ -45,6 +47,7 @@ const args = await yargs(hideBin(process.argv))
     describe: 'Runs of each workload; the one with the median downtime is shown.',
   })
   .option('api', { type: 'boolean', default: false, describe: 'Measure the local API server instead.' })
+  .option('start', { type: 'boolean', default: false, describe: 'Measure the start of the plugin instead.' })
   .option('only', { type: 'string', describe: 'Only the workloads whose name contains this.' })
   .strict()
   .parseAsync();
@@ -197,7 +200,11 @@ async function main(): Promise<number> {
     }
     kube.close();
     if (args.json) console.log(JSON.stringify(results, null, 2));
-    else print(results);
+    else {
+      print(results);
+      console.log();
+      printStartUp(measureStartUp());
+    }
     return 0;
   } catch (error) {
     console.error(messageOf(error));
@@ -219,4 +226,12 @@ async function api(): Promise<number> {
   }
 }
 
-process.exitCode = await (args.api ? api() : main());
+/** Fails where the plugin starts too slowly. */
+function start(): number {
+  const found = measureStartUp();
+  if (args.json) console.log(JSON.stringify(found, null, 2));
+  else printStartUp(found);
+  return found.ratio < LARGEST_RATIO ? 0 : 1;
+}
+
+process.exitCode = await (args.api ? api() : args.start ? start() : main());

@@ -85,6 +85,8 @@ describe('-o prints what the real kubectl prints', { skip: await missing('kubect
     const { code, stdout, stderr } = await kubectl(['get', 'podmigrations', ...args], {
       links: '',
       kubeconfig: world.kubeconfig,
+      // kubectl keeps there what it has found out about the cluster.
+      env: { HOME: folder },
     });
     return { code, stdout, stderr };
   };
