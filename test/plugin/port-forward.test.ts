@@ -89,7 +89,10 @@ describe('archives through a port-forward', () => {
     for (const server of [agent, api])
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     client = new KubeClient(
-      loadKubeConfig({ server: `http://127.0.0.1:${portOf(api)}` }, { KUBECONFIG: '/nonexistent/kubeconfig' }),
+      loadKubeConfig(
+        { server: `http://127.0.0.1:${portOf(api)}` },
+        { KUBECONFIG: '/nonexistent/kubeconfig' },
+      ),
       {
         userAgent: 'test',
       },
