@@ -81,6 +81,7 @@ export async function checkpoint(
   } catch (error) {
     throw failed(inGo(error));
   }
+  if (word === 'hold') await stand();
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ items: [location] }));
 }
 
