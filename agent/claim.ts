@@ -1,14 +1,12 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Claim } from '../proto/gen/lpm/v1/agent.js';
-import { isLabel } from './names.js';
-import { readText } from './oci.js';
 import { createOnce, syncPath } from './state.js';
 
 /**
- * Which side may execute (PROTOCOL.md): the file `claim` of a pod, made once and never changed, and the file `executed` of
- * its container, likewise. The agent only ever writes `revoked` into either; what stands for the target's side is written
- * by the runtime handler: `claim` at CRIU's post-restore, `executed` at its pre-resume.
+ * Which side may execute (PROTOCOL.md): the file `claim` of a pod, made once and never changed. The agent makes it, for the
+ * target's side before it lets the restored processes go, or for the source's side. Only where they run already, because
+ * something was killed that should have held them, the runtime handler makes it for the target's.
  */
 export interface ClaimState {
   claim: Claim;
@@ -16,18 +14,7 @@ export interface ClaimState {
   by: string;
 }
 
-/** Who holds the claim; one that was committed and taken back before anything executed counts as revoked. */
 export function readClaim(podDir: string): ClaimState {
-  const state = readClaimFile(podDir);
-  if (state.claim !== Claim.CLAIM_COMMITTED) return state;
-  for (const folder of wantedContainers(podDir)) {
-    const mark = readExecuted(folder);
-    if (mark.by === 'source') return { claim: Claim.CLAIM_REVOKED, by: mark.revokedBy };
-  }
-  return state;
-}
-
-function readClaimFile(podDir: string): ClaimState {
   let text: string;
   try {
     text = readFileSync(join(podDir, 'claim'), 'utf8');
@@ -43,38 +30,16 @@ function readClaimFile(podDir: string): ClaimState {
   throw new Error(`${podDir}/claim holds neither committed nor revoked`);
 }
 
-/** Who has won the mark `executed` of a container: the target (its processes have executed), or the source (they never will). */
-export type Executed = { by: 'nobody' } | { by: 'target' } | { by: 'source'; revokedBy: string };
-
-export function readExecuted(containerFolder: string): Executed {
-  const file = join(containerFolder, 'executed');
-  const text = readText(file);
-  // It appears with its whole contents, so an empty one is a mark that cannot be read: never taken for nobody's.
-  if (text === '' && !existsSync(file)) return { by: 'nobody' };
-  syncPath(containerFolder);
-  const [word, by = ''] = text.trim().split(/[ \n]/);
-  return word === 'revoked' ? { by: 'source', revokedBy: by } : { by: 'target' };
-}
-
-/**
- * Claims for the source's side; answers who holds it. Where the target holds the claim but nothing has executed yet, the
- * mark `executed` is taken in its place: link(2) lets either this or CRIU's pre-resume script have it, so the answer is final.
- */
+/** Claims for the source's side; answers who holds it, for good. */
 export function claimRevoked(podDir: string, restoreUid: string): ClaimState {
   mkdirSync(podDir, { recursive: true, mode: 0o700 });
   syncPath(join(podDir, '..'));
   createOnce(join(podDir, 'claim'), `revoked ${restoreUid}\n`);
-  const state = readClaim(podDir);
-  if (state.claim !== Claim.CLAIM_COMMITTED) return state;
-  const folders = wantedContainers(podDir);
-  // Of several containers one might be taken back while another executes. Restores of several are refused (restore.ts).
-  if (folders.length !== 1) return state;
-  createOnce(join(folders[0]!, 'executed'), `revoked ${restoreUid}\n`);
   return readClaim(podDir);
 }
 
-/** Folders of the containers that are restored; another one (kubectl debug) has no part in the claim. */
-function wantedContainers(podDir: string): string[] {
-  const wanted = readText(join(podDir, 'wanted')).split('\n').filter(isLabel);
-  return wanted.map((name) => join(podDir, 'containers', name)).filter((folder) => existsSync(folder));
+/** Claims for the target's side: the commit. Answers who holds it, for good. */
+export function claimCommitted(podDir: string, restoreUid: string): ClaimState {
+  createOnce(join(podDir, 'claim'), `committed ${restoreUid}\n`);
+  return readClaim(podDir);
 }

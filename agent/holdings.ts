@@ -57,11 +57,12 @@ export async function restoreHoldings(context: Context): Promise<RestoreHolding[
     if (!isUid(podUid)) continue;
     const folder = join(root, podUid);
     const containers = observePod(context.state, podUid);
+    const claim = claimOf(context, folder);
     found.push({
       podUid,
       restoreUid: restoreUidOf(context, folder),
-      claim: claimOf(context, folder),
-      executed: containers.length > 0 && containers.every(({ executed }) => executed),
+      claim,
+      executed: claim === Claim.CLAIM_COMMITTED && containers.some(({ attempted }) => attempted),
       staged: existsSync(join(folder, 'incoming')) || containers.some(({ staged }) => staged),
       since: changedAt(folder),
     });

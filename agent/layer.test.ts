@@ -78,7 +78,7 @@ function listing(root: string): string {
   return execFileSync('sh', ['-c', script], { cwd: root, encoding: 'utf8' });
 }
 
-/** Applies a staged layer with the runtime handler itself; its real runtime only says that it has executed something. */
+/** Applies a staged layer with the runtime handler itself; its real runtime only says that it holds something. */
 function applyWithHandler(
   t: TestContext,
   rootfs: string,
@@ -95,9 +95,11 @@ function applyWithHandler(
   chmodSync(join(dir, 'bin/lpm-runtime'), 0o755);
   put(
     'bin/runtime',
-    '#!/bin/sh\ncase " $* " in *" restore "*) ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" ;; esac\n',
+    `#!/bin/sh\ncase " $* " in *" restore "*) echo "${dir}/cgroup" >"$LPM_ATTEMPT/frozen" ;; esac\n`,
   );
   chmodSync(join(dir, 'bin/runtime'), 0o755);
+  put('cgroup/cgroup.freeze', '1\n');
+  put('cgroup/cgroup.events', 'frozen 1\n');
   put('etc/runtime', join(dir, 'bin/runtime'));
   put('etc/state-dir', join(dir, 'state'));
   put('etc/wait-seconds', '2');

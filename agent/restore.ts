@@ -1,4 +1,4 @@
-import { mkdirSync, watch, writeFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, watch, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChannelCredentials } from '@grpc/grpc-js';
@@ -8,7 +8,7 @@ import { Claim, Step, type RestoreRequest, type RestoreResult } from '../proto/g
 import { checkFits } from './archives/reading/fits.js';
 import { fetchArchives } from './archives/reading/fetch.js';
 import { checkSource, type CheckedSource } from './archives/reading/source.js';
-import { readClaim } from './claim.js';
+import { claimCommitted, readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
 import { checkAddress, checkLabel, checkPod, checkSubdomain, checkUid, type CheckedPod } from './names.js';
@@ -16,6 +16,7 @@ import { Operation, Steps } from './operation.js';
 import { readRestoreRecord, writeRestoreRecord, type RestoreRecord } from './restore-record.js';
 import { fetchArtifacts, fillVolumes, markReady, stageArtifacts } from './stage.js';
 import { syncPath, writeDurably } from './state.js';
+import { letGo, standingOf } from './release.js';
 import { nextStep, observeContainer, type TargetContainer } from './target.js';
 import type { Source } from './transfer.js';
 
@@ -23,6 +24,8 @@ import type { Source } from './transfer.js';
 const LIMIT_MS = 15 * 60_000;
 /** How often the handler's marks are looked at when no notification comes. */
 const POLL_MS = 10;
+/** How often the runtime is asked whether it counts what is held as running: within milliseconds it does. */
+const START_POLL_MS = 3;
 
 interface CheckedRestore {
   restoreUid: string;
@@ -79,13 +82,6 @@ export class Restores {
 function check(request: RestoreRequest): CheckedRestore {
   const containerNames = request.containerNames.map((name) => checkLabel(name, 'container name'));
   if (containerNames.length === 0) throw new LpmError('InvalidArgument', 'The request names no container.');
-  if (containerNames.length > 1) {
-    // The kubelet creates the second container only after the first one's start has returned, so they cannot all be held
-    // at CRIU's post-restore until the commit.
-    throw new LpmError('NotSupportedYet', 'Pods of several containers cannot be restored yet.', {
-      hint: 'Migrate pods of one container.',
-    });
-  }
   return {
     restoreUid: checkUid(request.restoreUid, 'restore UID'),
     pod: checkPod(request.pod),
@@ -135,10 +131,11 @@ async function restore(
   const log = context.log.with({ restore_uid: restoreUid, pod_uid: pod.uid });
   const podDir = state.pod(pod.uid);
   const steps = new Steps();
-  const name = request.containerNames[0]!;
   mkdirSync(podDir, { recursive: true, mode: 0o700 });
-  const record = begin(podDir, request, observeContainer(state, pod.uid, name));
-  const noteChange = watchFolder(state.container(pod.uid, name));
+  const observe = (): TargetContainer[] =>
+    request.containerNames.map((name) => observeContainer(state, pod.uid, name));
+  const record = begin(podDir, request, observe());
+  const changes = watchFolders(observe().map(({ folder }) => folder));
   try {
     if (!record.staged && readClaim(podDir).claim === Claim.CLAIM_NONE) {
       await arrive(context, tls, request, operation, steps, record);
@@ -149,20 +146,25 @@ async function restore(
     const end = performance.now() + LIMIT_MS;
     for (;;) {
       const { claim, by } = readClaim(podDir);
-      const container = observeContainer(state, pod.uid, name);
-      const step = nextStep(claim, container);
-      switch (step) {
+      const containers = observe();
+      const step = nextStep(claim, containers);
+      let pauseMs = POLL_MS;
+      switch (step.do) {
         case 'revoked':
           throw revokedBy(pod, by);
         case 'failed':
         case 'lost':
-          throw failureOf(pod, container);
+          throw failureOf(pod, step.container);
         case 'prepare': {
-          const handler = container.handler!;
+          const { name } = step.container;
+          const handler = step.container.handler!;
           operation.report(Step.STEP_STAGE, name);
           await steps.time(Step.STEP_STAGE, async () => {
             if (request.archives.length > 0) await checkFits(context, pod.uid, name, handler);
-            if (!container.executed) await fillVolumes(context, pod.uid, name, handler.bundle);
+            // Before the first of them is restored: they share volumes, and what is held has files open there.
+            if (!containers.some(({ attempted }) => attempted)) {
+              await fillVolumes(context, pod.uid, request.containerNames, handler.bundle);
+            }
             FAULT: await faultPoint('agent.restore.filled');
             await markReady(context, pod.uid, name, restoreUid, handler);
             FAULT: await faultPoint('agent.restore.ready');
@@ -171,20 +173,40 @@ async function restore(
           operation.report(Step.STEP_RESTORE, name);
           continue;
         }
+        case 'commit': {
+          if (existsSync(join(podDir, 'hold'))) break;
+          const standing = await standingOf(
+            context,
+            containers.flatMap(({ held }) => held ?? []),
+          );
+          if (standing === 'over') throw failureOf(pod, containers[0]!);
+          if (standing === 'starting') {
+            pauseMs = START_POLL_MS;
+            break;
+          }
+          FAULT: await faultPoint('agent.restore.held');
+          claimCommitted(podDir, restoreUid);
+          FAULT: await faultPoint('agent.restore.claimed');
+          continue;
+        }
+        case 'release':
+          letGo(context, pod.uid);
+          FAULT: await faultPoint('agent.restore.released');
+          continue;
         case 'restored': {
           if (readyAt !== undefined) steps.add(Step.STEP_RESTORE, performance.now() - readyAt);
-          log.info('restored', { restored_at: container.restoredAt });
-          return {
-            claim,
-            restoredAt: container.restoredAt,
-            bytesTransferred: BigInt(record.bytes),
-            steps: steps.list(),
-          };
+          const restoredAt = new Date(
+            Math.max(...containers.map((container) => container.restoredAt!.getTime())),
+          );
+          log.info('restored', { restored_at: restoredAt });
+          return { claim, restoredAt, bytesTransferred: BigInt(record.bytes), steps: steps.list() };
         }
         case 'wait':
-          if (performance.now() > end) throw timedOut(pod, container);
-          await Promise.race([delay(POLL_MS), noteChange.next()]);
       }
+      if (performance.now() > end) {
+        throw timedOut(pod, containers.find(({ held }) => !held) ?? containers[0]!);
+      }
+      await Promise.race([delay(pauseMs), changes.next()]);
     }
   } catch (error) {
     // What went wrong after a revocation, went wrong because of it.
@@ -193,26 +215,31 @@ async function restore(
     log.error('the restore failed', { error: cause });
     throw cause;
   } finally {
-    noteChange.close();
+    changes.close();
   }
 }
 
 /** Finds what was done for this migration before, or begins. */
-function begin(podDir: string, request: CheckedRestore, container: TargetContainer): RestoreRecord {
+function begin(
+  podDir: string,
+  request: CheckedRestore,
+  containers: readonly TargetContainer[],
+): RestoreRecord {
   const known = readRestoreRecord(podDir);
   if (known) {
     if (known.restoreUid === request.restoreUid) return known;
-    if (container.attempted || readClaim(podDir).claim !== Claim.CLAIM_NONE) {
+    const attempted = containers.some((container) => container.attempted);
+    if (attempted || readClaim(podDir).claim !== Claim.CLAIM_NONE) {
       throw new LpmError(
         'PodBusy',
         `Pod ${request.pod.name} has been restored, or tried to be, for migration ${known.restoreUid}.`,
       );
     }
-    rmSync(join(container.folder, 'ready'), { force: true });
+    for (const { folder } of containers) rmSync(join(folder, 'ready'), { force: true });
   }
   const { restoreUid, checkpointUid, containerNames } = request;
   const record = { restoreUid, checkpointUid, containerNames, staged: false, bytes: 0 };
-  mkdirSync(container.folder, { recursive: true, mode: 0o700 });
+  for (const { folder } of containers) mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeDurably(join(podDir, 'wanted'), `${containerNames.join('\n')}\n`);
   // Before anything can be ready, so that no handler misses it.
   if (request.hold) {
@@ -299,13 +326,13 @@ function timedOut(pod: CheckedPod, container: TargetContainer): LpmError {
   return new LpmError('TimedOut', `${what} within ${LIMIT_MS / 60_000} minutes.`);
 }
 
-/** Tells when something in a folder changes; a poll beside it makes up for what inotify misses. */
-function watchFolder(folder: string): { next(): Promise<void>; close(): void } {
+/** Tells when something in one of the folders changes; a poll beside it makes up for what inotify misses. */
+function watchFolders(folders: readonly string[]): { next(): Promise<void>; close(): void } {
   let wake = (): void => {};
-  const watcher = watch(folder, { persistent: false }, () => wake());
-  watcher.on('error', () => {});
+  const watchers = folders.map((folder) => watch(folder, { persistent: false }, () => wake()));
+  for (const watcher of watchers) watcher.on('error', () => {});
   return {
     next: () => new Promise((resolve) => (wake = resolve)),
-    close: () => watcher.close(),
+    close: () => watchers.forEach((watcher) => watcher.close()),
   };
 }

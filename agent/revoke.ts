@@ -8,6 +8,8 @@ import { claimRevoked, type ClaimState } from './claim.js';
 import type { Context } from './context.js';
 import { findPodCgroup } from './pod-view.js';
 import { everyContainerCgroup } from './thaw.js';
+import { thawAll } from './freeze.js';
+import { wayOut } from './way-out.js';
 import { descendants, isAlive, killNow } from './process.js';
 import { observePod, type WaitingHandler } from './target.js';
 
@@ -51,31 +53,41 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
 }
 
 /**
- * A handler that the runtime has killed leaves its restore behind without a parent. Whatever is in the cgroup of a container
- * that waited for its state comes from the checkpoint, as nothing else was ever started there.
+ * What is held, and what a handler that the runtime has killed has left without a parent. Whatever is in the cgroup of a
+ * container that waited for its state comes from the checkpoint, as nothing else was ever started there.
  */
 async function endLeftovers(context: Context, podUid: string, end: number): Promise<void> {
   const observed = observePod(context.state, podUid);
   if (observed.length === 0) return;
   const names = new Set(observed.map(({ name }) => name));
   // CRI-O tells no name of a container that is still being created.
-  const ids = new Set(observed.map(({ handler }) => handler?.containerId));
+  const ids = new Set(observed.flatMap(({ handler, held }) => [handler?.containerId, held?.containerId]));
   const podCgroup = await findPodCgroup(context.host, context.cri, context.runtimeRoots, podUid);
   if (!podCgroup) return;
-  for (;;) {
-    const cgroups = await everyContainerCgroup(context, podUid, podCgroup);
-    const left = cgroups
-      .filter(({ name, containerId }) => names.has(name) || ids.has(containerId))
-      .flatMap(({ cgroup }) => processesBelow(cgroup.dir))
-      .filter((pid) => isAlive(pid));
-    if (left.length === 0) return;
-    left.forEach(killNow);
-    if (performance.now() > end) {
-      throw new LpmError('TimedOut', `Half-restored processes of pod ${podUid} do not end.`, {
-        hint: 'They will never execute, but look at the node.',
-      });
+  const out = wayOut(context.host, podCgroup, podUid);
+  try {
+    for (;;) {
+      const cgroups = (await everyContainerCgroup(context, podUid, podCgroup)).filter(
+        ({ name, containerId }) => names.has(name) || ids.has(containerId),
+      );
+      const left = cgroups.flatMap(({ cgroup }) => processesBelow(cgroup.dir)).filter((pid) => isAlive(pid));
+      if (left.length === 0) {
+        // An empty, frozen cgroup would keep the runtime from removing it.
+        thawAll(cgroups.map(({ cgroup }) => cgroup));
+        return;
+      }
+      // All of them first: what is let out dies at once, and a parent must not see it die and live.
+      left.forEach(killNow);
+      left.forEach(out.letOut);
+      if (performance.now() > end) {
+        throw new LpmError('TimedOut', `Half-restored processes of pod ${podUid} do not end.`, {
+          hint: 'They will never execute, but look at the node.',
+        });
+      }
+      await delay(10);
     }
-    await delay(10);
+  } finally {
+    out.close();
   }
 }
 

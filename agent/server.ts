@@ -19,6 +19,7 @@ import { healthHttpServer, healthService } from './health.js';
 import { removeOldLogs } from './kept-logs.js';
 import { frozenPods, restoreHoldings } from './holdings.js';
 import { recoverCheckpoints } from './recover.js';
+import { letGoCommitted } from './release.js';
 import { Restores } from './restore.js';
 import { agentService } from './service.js';
 import { transferPort } from './transfer-port/server.js';
@@ -52,6 +53,7 @@ export async function startAgent(
   { listen, healthListen, transferListen }: Addresses,
 ): Promise<RunningAgent> {
   // First what stands still for it.
+  await letGoCommitted(context);
   await recoverCheckpoints(context);
   await recoverArchives(context);
   const checkpoints = new Checkpoints(context);

@@ -94,7 +94,7 @@ export function agentService(
       if (claim === Claim.CLAIM_REVOKED) {
         throw new LpmError('Revoked', `The restore of pod ${podUid} was taken back by ${by}.`);
       }
-      // Nothing held: there is no restore here, or it was never asked to hold, and goes on by itself.
+      // Without it there is no restore here, or it was never asked to hold, and goes on by itself.
       rmSync(join(folder, 'hold'), { force: true });
       if (claim === Claim.CLAIM_NONE) await existingPod(folder, podUid);
       return { claim };

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { LpmError } from '../common/errors.js';
-import { linkArtifacts, pullArtifacts, type ReceivedFile, type Source } from './transfer.js';
+import { linkArtifacts, pullArtifacts, type Source } from './transfer.js';
 import type { ArtifactFile } from './artifacts.js';
 import { writeEarlierLog } from './container-log.js';
 import type { Context } from './context.js';
@@ -84,34 +84,36 @@ async function checkStage(folder: string, files: readonly ArtifactFile[]): Promi
     const list = deletions.map((path) => `${path}\0`).join('');
     writeFileSync(join(folder, 'deleted.list'), list, { mode: 0o600 });
   }
-  const sums = files.filter((file): file is ReceivedFile => 'sha256' in file);
-  // The handler checks them before it repeats a restore after a crash of the node.
-  const lines = sums.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join('');
-  if (lines) writeFileSync(join(folder, 'SHA256SUMS'), lines, { mode: 0o600 });
 }
 
 /** Fills the pod's emptyDirs and /dev/shm: the handler waits, so the kubelet has made them and nothing runs yet. */
 export async function fillVolumes(
   context: Context,
   podUid: string,
-  name: string,
+  containerNames: readonly string[],
   bundle: string,
 ): Promise<void> {
-  const stage = join(context.state.container(podUid, name), 'stage');
-  const volumes = archivedVolumes(join(stage, 'volumes'));
-  const shm = join(stage, 'dev-shm.tar');
-  const fills = volumes.map(async (volume) => {
-    const folder = await targetVolume(context.host, podUid, volume);
-    await extractTar(context.host, join(stage, 'volumes', `${volume}.tar`), folder);
+  const fills = containerNames.flatMap((name) => {
+    const stage = join(context.state.container(podUid, name), 'stage');
+    return [
+      ...archivedVolumes(join(stage, 'volumes')).map(async (volume) => {
+        const folder = await targetVolume(context.host, podUid, volume);
+        await extractTar(context.host, join(stage, 'volumes', `${volume}.tar`), folder);
+      }),
+      ...sharedMemory(context, name, join(stage, 'dev-shm.tar'), bundle),
+    ];
   });
-  if (existsSync(shm)) {
-    const spec = JSON.parse(readFileSync(context.host.path(join(bundle, 'config.json')), 'utf8')) as OciSpec;
-    const target = sharedMemoryOf(spec);
-    if (!target)
-      throw new LpmError('StageFailed', `Container ${name} shares no /dev/shm with its pod on this node.`);
-    fills.push(extractTar(context.host, shm, context.host.path(target)));
-  }
   await Promise.all(fills);
+}
+
+function sharedMemory(context: Context, name: string, archive: string, bundle: string): Promise<void>[] {
+  if (!existsSync(archive)) return [];
+  const spec = JSON.parse(readFileSync(context.host.path(join(bundle, 'config.json')), 'utf8')) as OciSpec;
+  const target = sharedMemoryOf(spec);
+  if (!target) {
+    throw new LpmError('StageFailed', `Container ${name} shares no /dev/shm with its pod on this node.`);
+  }
+  return [extractTar(context.host, archive, context.host.path(target))];
 }
 
 function archivedVolumes(folder: string): string[] {

@@ -83,6 +83,9 @@ export const FAULT_POINTS = {
   'agent.restore.staged': 'The stage is complete, and noted as such.',
   'agent.restore.filled': 'The volumes are filled; the waiting handler has not been told.',
   'agent.restore.ready': 'The handler may restore; the agent watches what it does.',
+  'agent.restore.held': 'All is restored, stands still, and runs for the runtime; nobody holds the claim.',
+  'agent.restore.claimed': 'The target holds the claim: the commit. The restored processes still stand still.',
+  'agent.restore.released': 'The restored processes execute; nobody is answered.',
   'agent.revoke.claimed': 'The claim is decided; what is half restored still lives.',
   'agent.thaw.marked': 'The checkpoint is marked as over; the source is still frozen.',
   // Inside of the end of the source.
@@ -95,13 +98,11 @@ export const FAULT_POINTS = {
   'handler.attempted': 'The attempt is noted: it is this one or none.',
   'handler.unpacked': 'The container’s files are as they were on the source.',
   'handler.restoring': 'The real runtime is about to be called.',
-  'handler.post-restore': 'CRIU has restored everything and executed nothing; nobody holds the claim.',
-  'handler.claimed': 'The target holds the claim; nothing has executed.',
-  'handler.pre-resume': 'CRIU is about to resume the processes; `executed` is open.',
-  'handler.executed': 'The target has won `executed`; CRIU resumes the processes when its script returns.',
-  'handler.post-resume': 'The processes execute; when is not written down.',
-  'handler.restored': 'The runtime has returned; the handler has not marked the restore as completed.',
-  'handler.completed': 'All marks are made; the runtime above is not answered.',
+  'handler.post-restore': 'CRIU has restored everything and executed nothing.',
+  'handler.pre-resume': 'CRIU is about to resume the processes; nothing holds them yet.',
+  'handler.frozen': 'Their cgroup is frozen; CRIU lets them go when its script returns.',
+  'handler.restored': 'The runtime has returned, all stands still; the agent is not told.',
+  'handler.held': 'The agent may claim; the runtime above is not answered.',
 } as const satisfies Record<string, string>;
 
 export type FaultPoint = keyof typeof FAULT_POINTS;

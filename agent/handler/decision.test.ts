@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { atCreate, mayAttempt, mayResume, whileWaiting, type HandlerFiles } from './decision.js';
+import { atCreate, mayHold, whileWaiting, type HandlerFiles } from './decision.js';
 
 const POD = '11111111-2222-3333-4444-555555555555';
 const MIGRATION = '99999999-8888-7777-6666-555555555555';
@@ -23,7 +23,7 @@ const OTHER = '99999999-8888-7777-6666-000000000000';
 const ID = 'a'.repeat(64);
 const FORMER = 'b'.repeat(64);
 
-/** Notes what it was asked for; a restore calls the action script as CRIU does, and executes when it is let. */
+/** Notes what it was asked for; a restore calls the action script as CRIU does, and is held in what looks like a frozen cgroup. */
 const RUNTIME = `#!/bin/sh
 case " $* " in
   *" delete "*) exit 0 ;;
@@ -32,29 +32,23 @@ case " $* " in
   *) exit 0 ;;
 esac
 script=$(sed -n 's/^action-script //p' "$CRIU_CONFIG_FILE")
-sleep 60 & init=$!
-sh -c 'export CRTOOLS_INIT_PID=$2
-  CRTOOLS_SCRIPT_ACTION=post-restore "$1" || exit 1
-  CRTOOLS_SCRIPT_ACTION=pre-resume "$1"
-  grep -q "^State:.[SR]" "/proc/$2/status" || exit 1
-  echo restores >"$FAKE/outcome"
-  CRTOOLS_SCRIPT_ACTION=post-resume "$1"' criu "$script" "$init"
-status=$?
-kill -9 "$init" 2>/dev/null
-exit $status
+sh -c 'CRTOOLS_SCRIPT_ACTION=post-restore "$1" || exit 1' criu "$script" || exit 1
+mkdir "$FAKE/cgroup"
+echo 1 >"$FAKE/cgroup/cgroup.freeze"
+echo "frozen 1" >"$FAKE/cgroup/cgroup.events"
+echo "$FAKE/cgroup" >"$LPM_ATTEMPT/frozen"
+echo restores >"$FAKE/outcome"
 `;
 
 type Outcome = 'creates' | 'restores' | 'refuses';
 
 /** All decisions in a row, when nothing changes meanwhile. */
 function expected(files: HandlerFiles): Outcome {
-  const decision = atCreate(files, 'main');
+  const decision = atCreate(files);
   if (decision.do === 'create') return 'creates';
   if (decision.do === 'refuse') return 'refuses';
   if (whileWaiting(files, ID, true) !== 'restore') return 'refuses';
-  if (!mayAttempt(files, !files.attempted)) return 'refuses';
-  const claimed = { ...files, claim: files.claim ?? `committed ${MIGRATION}` };
-  return mayResume(claimed, MIGRATION) ? 'restores' : 'refuses';
+  return mayHold(files) ? 'restores' : 'refuses';
 }
 
 function scripted(files: HandlerFiles): Outcome {
@@ -85,8 +79,7 @@ function scripted(files: HandlerFiles): Outcome {
     mkdirSync(join(dir, 'bundle/rootfs'));
     mkdirSync(join(dir, container, 'stage/checkpoint'), { recursive: true });
     if (files.claim !== undefined) put(`${pod}/claim`, `${files.claim}\n`);
-    if (files.wanted !== undefined) put(`${pod}/wanted`, `${files.wanted}\n`);
-    if (files.executed !== undefined) put(`${container}/executed`, `${files.executed}\n`);
+    if (files.held !== undefined) put(`${container}/held`, `${files.held}\n`);
     if (files.ready !== undefined) put(`${container}/ready`, `${files.ready}\n`);
     if (files.attempted) mkdirSync(join(dir, container, 'attempted/1'), { recursive: true });
     const { status } = spawnSync(
@@ -109,7 +102,7 @@ const states: fc.Arbitrary<HandlerFiles> = fc.record({
   claim: fc.constantFrom(
     undefined,
     undefined,
-    `committed ${MIGRATION}`,
+    undefined,
     `committed ${MIGRATION}`,
     `committed ${OTHER}`,
     `revoked ${MIGRATION}`,

@@ -6,10 +6,9 @@
 /** Contents of the files of one container and its pod; undefined: there is no such file. */
 export interface HandlerFiles {
   claim?: string | undefined;
-  executed?: string | undefined;
   attempted: boolean;
-  /** Names, one a line. */
-  wanted?: string | undefined;
+  /** Lines "container ID" and "cgroup PATH". */
+  held?: string | undefined;
   /** Lines "restore MIGRATION" and "container ID". */
   ready?: string | undefined;
 }
@@ -19,15 +18,10 @@ export interface ClaimRead {
   by: string;
 }
 
-/** A claim that was committed is revoked all the same when the agent has won `executed` for the source's side. */
-export function readClaim({ claim, executed }: HandlerFiles): ClaimRead {
+export function readClaim({ claim }: HandlerFiles): ClaimRead {
   if (claim === undefined) return { word: '', by: '' };
   const [word = '', by = ''] = words(claim);
-  if (word !== 'committed') return { word: word === 'revoked' ? 'revoked' : 'unreadable', by };
-  if (executed === undefined) return { word, by };
-  const [mark = '', takenBy = ''] = words(executed);
-  if (mark === 'revoked') return { word: 'revoked', by: takenBy };
-  return mark === '' ? { word: 'unreadable', by } : { word, by };
+  return { word: word === 'committed' || word === 'revoked' ? word : 'unreadable', by };
 }
 
 export type CreateDecision =
@@ -35,18 +29,13 @@ export type CreateDecision =
   { do: 'create'; former?: string } | { do: 'refuse' } | { do: 'wait' };
 
 /** At the beginning of `create` of a container of a pod that a migration made. */
-export function atCreate(files: HandlerFiles, name: string): CreateDecision {
+export function atCreate(files: HandlerFiles): CreateDecision {
   const { word } = readClaim(files);
-  if (word === 'revoked' || word === 'unreadable') return { do: 'refuse' };
-  if (files.executed !== undefined) {
-    const former = lineOf(files.executed, 'container');
+  if (word === 'committed') {
+    const former = files.held === undefined ? undefined : lineOf(files.held, 'container');
     return former === undefined ? { do: 'create' } : { do: 'create', former };
   }
-  if (word === 'committed' && files.wanted !== undefined && !files.wanted.split('\n').includes(name)) {
-    return { do: 'create' };
-  }
-  if (files.attempted && word !== 'committed') return { do: 'refuse' };
-  return { do: 'wait' };
+  return { do: word !== '' || files.attempted ? 'refuse' : 'wait' };
 }
 
 /** While it waits for its state. */
@@ -55,20 +44,14 @@ export function whileWaiting(
   containerId: string,
   pastDeadline: boolean,
 ): 'refuse' | 'restore' | 'wait' {
-  if (readClaim(files).word === 'revoked') return 'refuse';
+  if (readClaim(files).word !== '') return 'refuse';
   if (files.ready !== undefined && lineOf(files.ready, 'container') === containerId) return 'restore';
   return pastDeadline ? 'refuse' : 'wait';
 }
 
-/** A second attempt is made only after the claim: nothing executes twice, `executed` sees to it. */
-export function mayAttempt(files: HandlerFiles, firstAttempt: boolean): boolean {
-  return firstAttempt || readClaim(files).word === 'committed';
-}
-
-/** In CRIU's post-restore script, after it tried to make the claim. */
-export function mayResume(files: HandlerFiles, migration: string): boolean {
-  const { word, by } = readClaim(files);
-  return word === 'committed' && by === migration;
+/** In CRIU's post-restore script: whether what is restored may be held, or is killed at once. */
+export function mayHold(files: HandlerFiles): boolean {
+  return readClaim(files).word === '';
 }
 
 function lineOf(text: string, key: string): string | undefined {

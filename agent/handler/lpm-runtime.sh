@@ -4,12 +4,12 @@
 # lpm.my.domain/migration) waits for the state that the node agent stages, and restores it instead of creating.
 #
 # It fails closed on what lies on disk, see agent/PROTOCOL.md. The order of the states of one container:
-#   waiting -> ready (by the agent) -> attempted -> [claim of the pod] -> executed -> restored -> completed
-# CRIU calls this same script as its action script (CRTOOLS_SCRIPT_ACTION is set then): at post-restore, when everything is
-# restored and nothing has executed, it makes the claim; at pre-resume it makes the mark `executed`.
+#   waiting -> ready (by the agent) -> attempted -> held -> [claim of the pod, by the agent, which lets the processes go]
+# CRIU calls this same script as its action script (CRTOOLS_SCRIPT_ACTION is set then): at pre-resume, when everything is
+# restored and nothing has executed, it freezes the container's cgroup, so that what CRIU lets go stands still. The runtime
+# above has its answers to `create` and `start` before the agent makes the claim and thaws.
 #
-# POSIX shell, no other program of ours: needs cat, date, grep, ln, mkdir, mv, readlink, rm, sed, sha256sum, sleep, sync, tar (GNU), tr,
-# xargs.
+# POSIX shell, no other program of ours: needs date, grep, head, ln, mkdir, mv, readlink, rm, sed, sleep, sync, tar (GNU), tr, xargs.
 # Settings lie beside it in ../etc, one value a file: runtime (path of the real one), state-dir, wait-seconds.
 set -u
 umask 077
@@ -43,51 +43,70 @@ uptime_now() {
   IFS=' .' read -r now _ </proc/uptime
 }
 
-# read_claim POD_DIR CONTAINER_DIR: sets claim to committed, revoked or nothing, and claimed_by. A claim that was committed
-# is revoked all the same when the agent has won `executed` for the source's side: nothing has executed, nothing ever will.
+# read_claim POD_DIR: sets claim to committed, revoked or nothing, and claimed_by
 read_claim() {
   claim='' claimed_by=''
   if [ -e "$1/claim" ]; then
     read -r claim claimed_by <"$1/claim" || claim=unreadable
+    case $claim in committed | revoked) ;; *) claim=unreadable ;; esac
   fi
-  if [ "$claim" = committed ] && [ -e "$2/executed" ]; then
-    read -r mark taken_by <"$2/executed" || mark=unreadable
-    case $mark in
-      revoked) claim=revoked claimed_by=$taken_by ;;
-      unreadable) claim=unreadable ;;
+}
+
+# freezer_of PID: sets freezer to the cgroup in which the process can be frozen: the v1 hierarchy where there is one (runc
+# and CRIU use that), else v2 (cgroups(7)); as few forks as possible, CRIU holds the processes meanwhile
+freezer_of() {
+  freezer='' unified=''
+  while IFS= read -r line; do
+    case $line in
+      *:freezer:/*) freezer=/sys/fs/cgroup/freezer/${line#*:freezer:/} ;;
+      0::/*) unified=/sys/fs/cgroup/${line#0::/} ;;
     esac
+  done <"/proc/$1/cgroup"
+  [ -n "$freezer" ] || freezer=$unified
+  [ -n "$freezer" ]
+}
+# set_frozen CGROUP [no]
+set_frozen() {
+  if [ -e "$1/freezer.state" ]; then
+    case ${2:-} in no) echo THAWED ;; *) echo FROZEN ;; esac >"$1/freezer.state"
+  else
+    case ${2:-} in no) echo 0 ;; *) echo 1 ;; esac >"$1/cgroup.freeze"
+  fi
+}
+# is_frozen CGROUP: everything in it stands still, by its own switch
+is_frozen() {
+  if [ -e "$1/freezer.state" ]; then
+    read -r freezing <"$1/freezer.self_freezing" && read -r frozen <"$1/freezer.state" && [ "$freezing $frozen" = "1 FROZEN" ]
+  else
+    read -r freezing <"$1/cgroup.freeze" && [ "$freezing" = 1 ] && grep -qx "frozen 1" "$1/cgroup.events"
   fi
 }
 
 # ---------------------------------------------------------------------------------------------- as CRIU's action script
 
-# Runs in CRIU's environment, which is the one `restore` below gives it: LPM_POD, LPM_CONTAINER, LPM_ATTEMPT (folders),
-# LPM_RESTORE_UID, LPM_HANDLER (PID and start time of the handler), LPM_DEADLINE (seconds since boot).
+# Runs in CRIU's environment, which is the one `restore` below gives it: LPM_POD, LPM_ATTEMPT (folders), LPM_HANDLER (PID
+# and start time of the handler), LPM_DEADLINE (seconds since boot), LPM_RESTORE_UID.
 action() {
   exec </dev/null >>"$LPM_ATTEMPT/action.log" 2>&1
   case $CRTOOLS_SCRIPT_ACTION in
     post-restore) at_post_restore ;;
     pre-resume) at_pre_resume ;;
-    post-resume)
-      # fault: handler.post-resume
-      # The script before this one may have been killed, and CRIU has resumed the processes all the same.
-      [ "$LPM_CONTAINER/executed" -ef "$LPM_ATTEMPT/executed" ] || at_pre_resume
-      date +%s%N >"$LPM_ATTEMPT/restored" && mv "$LPM_ATTEMPT/restored" "$LPM_CONTAINER/restored"
-      ;;
+    # The script before this one may have been killed, and CRIU has resumed the processes all the same.
+    post-resume) [ -e "$LPM_ATTEMPT/frozen" ] || [ -e "$LPM_ATTEMPT/killed" ] || at_escape ;;
   esac
 }
 
 # The runtime that called `create` must still be waiting for it: if it has given up (and killed the handler), it will take
-# this container away, so nothing may be claimed.
-still_wanted() {
+# this container away. CRIU heeds the exit code here, and kills all that it has restored.
+at_post_restore() {
+  # fault: handler.post-restore
   uptime_now
-  [ "$now" -lt "$LPM_DEADLINE" ] || { echo "the deadline has passed"; return 1; }
-  still_served
-}
-
-# The real runtime is CRIU's parent and the handler's child.
-still_served() {
-  alive ${LPM_HANDLER} || { echo "the handler is gone"; return 1; }
+  [ "$now" -lt "$LPM_DEADLINE" ] || { echo "the deadline has passed"; exit 1; }
+  alive ${LPM_HANDLER} || { echo "the handler is gone"; exit 1; }
+  read_claim "$LPM_POD"
+  [ -z "$claim" ] || { echo "claim: $claim $claimed_by"; exit 1; }
+  # The real runtime is CRIU's parent and the handler's child. A CRIU whose runtime has died would call no script any more,
+  # and let the processes go all the same.
   wanted_pid=$PPID
   while process "$wanted_pid" && [ "$p_parent" -gt 1 ]; do
     case $p_state in [ZXx]) break ;; esac
@@ -95,45 +114,71 @@ still_served() {
     wanted_pid=$p_parent
   done
   echo "the real runtime is gone"
-  return 1
+  exit 1
 }
 
-at_post_restore() {
-  # fault: handler.post-restore
-  : >"$LPM_ATTEMPT/held"
-  while [ -e "$LPM_POD/hold" ]; do
-    read_claim "$LPM_POD" "$LPM_CONTAINER"
-    [ -z "$claim" ] || break
-    still_wanted || exit 1
-    sleep 0.02
-  done
-  still_wanted || exit 1
-  # link(2) is the claim: it succeeds for one side only, and the file appears with its whole, synced contents.
-  ln "$LPM_ATTEMPT/claim" "$LPM_POD/claim" 2>/dev/null
-  sync "$LPM_POD"
-  read_claim "$LPM_POD" "$LPM_CONTAINER"
-  [ "$claim $claimed_by" = "committed $LPM_RESTORE_UID" ] || { echo "claim: $claim $claimed_by"; exit 1; }
-  # fault: handler.claimed
-  # Syncing takes its time. A CRIU whose runtime has died meanwhile would let the processes go without asking again, only for the
-  # handler to take them away: better that nothing executes yet, and the restore is repeated.
-  still_served || exit 1
-}
-
-# After a commit a restore that failed may be repeated, and a late, forgotten one may come to life beside it: `executed`
-# is won by one attempt only, and synced before its first instruction. CRIU goes on whatever this script returns here, so
-# the loser is killed (init of its PID namespace: everything in it dies with it).
+# CRIU holds every restored process by ptrace and lets it go when this script returns, whatever its exit code. Frozen before,
+# they do not leave the kernel (a process that is detached from its tracer goes to the freezer first). CRIU and this script
+# stand in the same cgroup, where the runtime has put them, and must not freeze.
 at_pre_resume() {
   # fault: handler.pre-resume
-  if ln "$LPM_ATTEMPT/executed" "$LPM_CONTAINER/executed" && sync "$LPM_CONTAINER"; then
-    # fault: handler.executed
-    return
-  fi
-  echo "not executed: another attempt has executed, or the mark could not be written"
+  freezer_of "${LPM_HANDLER% *}" && outside=$freezer && freezer_of "$CRTOOLS_INIT_PID" &&
+    [ "$freezer" != "$outside" ] && set_out "$$" "$PPID" && set_frozen "$freezer" && still_traced &&
+    echo "$freezer" >"$LPM_ATTEMPT/.frozen" && mv "$LPM_ATTEMPT/.frozen" "$LPM_ATTEMPT/frozen" || {
+    echo "the restored processes could not be held: ${freezer:-no freezer}"
+    kill_init
+    : >"$LPM_ATTEMPT/killed"
+    exit 1
+  }
+  # fault: handler.frozen
+}
+
+# A CRIU that dies lets go what it traces: what was let go before the freeze has executed.
+still_traced() {
+  while read -r traced; do
+    zombie='' tracer=0
+    while read -r key value _; do
+      case $key in
+        State:) [ "$value" != Z ] || zombie=1 ;;
+        TracerPid:) tracer=$value ;;
+      esac
+    done <"/proc/$traced/status"
+    [ "$tracer" = 0 ] && [ -z "$zombie" ] || continue
+    echo "process $traced was let go before it was frozen"
+    claim_late "$LPM_POD" "$LPM_ATTEMPT"
+    # On cgroup v1 nothing that is frozen dies.
+    while read -r traced; do kill -9 "$traced"; done <"$freezer/cgroup.procs"
+    set_frozen "$freezer" no
+    return 1
+  done <"$freezer/cgroup.procs"
+}
+
+# They execute, and nobody has allowed it: then this is the commit, or they end at once.
+at_escape() {
+  claim_late "$LPM_POD" "$LPM_ATTEMPT"
+  read_claim "$LPM_POD"
+  [ "$claim $claimed_by" = "committed $LPM_RESTORE_UID" ] && freezer_of "$CRTOOLS_INIT_PID" &&
+    echo "$freezer" >"$LPM_ATTEMPT/.escaped" && mv "$LPM_ATTEMPT/.escaped" "$LPM_ATTEMPT/escaped" || kill_init
+}
+
+# claim_late POD_DIR ATTEMPT_DIR: for what executes already. Of several containers the others would not follow any more: their
+# pod is taken back, although a part of it may have executed for some milliseconds.
+claim_late() {
+  [ "$(grep -c . "$1/wanted" 2>/dev/null)" = 1 ] || return 1
+  ln "$2/claim" "$1/claim" 2>/dev/null
+  sync "$1"
+}
+
+kill_init() {
   kill -9 "$CRTOOLS_INIT_PID"
   # A signal takes its time. Init is a zombie only when every other process of its namespace is gone (pid_namespaces(7)), and
   # as long as this script does not return, CRIU resumes none of them.
   while process "$CRTOOLS_INIT_PID" && case $p_state in [ZXx]) false ;; esac; do sleep 0.01; done
-  exit 1
+}
+
+# set_out PID...: moves processes out of the container's cgroup to where the handler is
+set_out() {
+  for moved do echo "$moved" >"$outside/cgroup.procs" || return 1; done
 }
 
 if [ -n "${CRTOOLS_SCRIPT_ACTION:-}" ] && [ -n "${LPM_ATTEMPT:-}" ]; then
@@ -195,7 +240,7 @@ done
 
 find_runtime
 case $verb in
-  create | start | state) ;;
+  create | start | state | kill | delete | resume) ;;
   *) exec "$real" "$@" ;;
 esac
 
@@ -207,19 +252,24 @@ processes_in() {
   grep -lE "[/:-]$1(\.scope)?\$" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/cgroup$||'
 }
 
-# take_away ID: removes a container with all its processes. What CRIU has restored goes first: CRIU holds it stopped by
-# ptrace, and would let it go by dying before it (ptrace(2): a tracer that dies detaches).
-take_away() {
+# kill_restored ID: what CRIU has restored, but not CRIU itself, which is of this process's own PID namespace
+kill_restored() {
   for found in $(processes_in "$1"); do
     [ "$(readlink "$found/ns/pid")" = "$(readlink "/proc/$$/ns/pid")" ] || kill -9 "${found#/proc/}" 2>/dev/null
   done
+}
+
+# take_away ID: removes a container with all its processes. What CRIU has restored goes first: CRIU holds it stopped by
+# ptrace, and would let it go by dying before it (ptrace(2): a tracer that dies detaches).
+take_away() {
+  kill_restored "$1"
   # Nothing of it executes any more, whoever holds it (a pending SIGKILL comes before the next instruction). A CRIU that hangs
   # would keep the dead ones as zombies, and the container could never be deleted.
   for found in $(processes_in "$1"); do kill -9 "${found#/proc/}" 2>/dev/null; done
   "$real" ${root:+--root "$root"} delete --force "$1" >/dev/null 2>&1 </dev/null
 }
 
-# The flags after the verb; the last word is the container's ID.
+# The flags after the verb; the last word is the container's ID (of kill, the signal).
 bundle='' pid_file='' console='' no_pivot='' id='' seen=0 expect=''
 for word do
   seen=$((seen + 1))
@@ -243,27 +293,51 @@ for word do
     --preserve-fds | --pidfd-socket) expect=ignored ;;
     --no-pivot) no_pivot=--no-pivot ;;
     -*) ;;
-    *) id=$word ;;
+    *)
+      last=$word
+      [ "$verb" = kill ] && [ -n "$id" ] || id=$word
+      ;;
   esac
 done
 case $id in '' | .* | *[!A-Za-z0-9_.+-]*) exec "$real" "$@" ;; esac
 
-restored=$state/restored/$id
-if [ "$verb" = start ]; then
-  # A restored container runs already.
-  [ -e "$restored" ] || exec "$real" "$@"
-  echo started >"$restored" || die "cannot write $restored"
-  exit 0
-fi
-if [ "$verb" = state ]; then
-  # CRI-O asks between create and start, and starts only what is "created".
-  mark=''
-  if [ -e "$restored" ]; then IFS= read -r mark <"$restored"; fi
-  [ "$mark" = created ] || exec "$real" "$@"
-  said=$("$real" "$@") || exit
-  printf '%s\n' "$said" | sed -E 's/("status": *)"(running|paused)"/\1"created"/'
-  exit
-fi
+# What is known of a restored container: created or started, as the caller must see it, and its pod's folder.
+restored=$state/restored/$id stage_of_life='' held_pod=''
+if [ -e "$restored" ]; then read -r stage_of_life held_pod <"$restored"; fi
+claim=''
+[ -z "$held_pod" ] || read_claim "$held_pod"
+
+case $verb in
+  start)
+    # A restored container is there already, and held until the agent lets it go.
+    [ -e "$restored" ] || exec "$real" "$@"
+    printf 'started %s\n' "$held_pod" >"$restored" || die "cannot write $restored"
+    exit 0
+    ;;
+  state)
+    # CRI-O asks between create and start, and starts only what is "created"; after start it remembers what is "paused", and
+    # would resume that before it stops it.
+    [ -n "$held_pod" ] || exec "$real" "$@"
+    case $stage_of_life:$claim in
+      created:*) told=created ;;
+      *:committed) exec "$real" "$@" ;;
+      *) told=running ;;
+    esac
+    said=$("$real" "$@") || exit
+    printf '%s\n' "$said" | sed -E 's/("status": *)"(running|paused)"/\1"'"$told"'"/'
+    exit
+    ;;
+  kill | delete | resume)
+    # What is held must not execute before the claim. The runtime kills the first process of a container and thaws it then
+    # (cgroup v1): its children would execute something before they die with it. So all of it is killed while it is frozen.
+    if [ -n "$held_pod" ] && [ "$claim" != committed ]; then
+      [ "$verb" != resume ] || exit 0
+      [ "$verb" != kill ] || case "${last:-}" in KILL | SIGKILL | 9) ;; *) exec "$real" "$@" ;; esac
+      kill_restored "$id"
+    fi
+    exec "$real" "$@"
+    ;;
+esac
 
 # ---------------------------------------------------------------------------------------------------------------- create
 
@@ -299,33 +373,29 @@ container=$pod/containers/$name
 what="container $name of pod $uid"
 mkdir -p "$container" || die "cannot make $container"
 
-read_claim "$pod" "$container"
+read_claim "$pod"
 case $claim in
   revoked) die "$what: the migration was taken back (by $claimed_by); nothing of it starts here" ;;
-  '' | committed) ;;
-  *) die "$what: the claim in $pod cannot be read; nothing starts before somebody has looked at it" ;;
+  unreadable) die "$what: the claim in $pod cannot be read; nothing starts before somebody has looked at it" ;;
+  committed)
+    # The restored one has executed, and this is an ordinary restart (or a container that no checkpoint holds: kubectl debug).
+    # That one is over, unless the caller has lost it. Two must never run.
+    former=''
+    while read -r key value; do
+      case $key in container) former=$value ;; esac
+    done <<HELD
+$(grep -hs "^container " "$container/held")
+HELD
+    if [ -n "$former" ] && [ "$former" != "$id" ] && [ -n "$(processes_in "$former")" ]; then
+      take_away "$former"
+      [ -z "$(processes_in "$former")" ] ||
+        die "$what: the restored process still runs in the lost container $former; it is not started a second time"
+    fi
+    exec "$real" "$@"
+    ;;
 esac
-
-# Has an earlier container of this name been restored and executed? Then this is an ordinary restart. That one is over, unless
-# the handler was killed before the caller had its answer: the caller knows nothing of it then, and nobody else ends it. Two
-# must never run.
-if [ -e "$container/executed" ]; then
-  former=''
-  while read -r key value; do
-    case $key in container) former=$value ;; esac
-  done <"$container/executed"
-  if [ -n "$former" ] && [ "$former" != "$id" ]; then
-    if [ ! -e "$container/completed" ] || [ -n "$(processes_in "$former")" ]; then take_away "$former"; fi
-    [ -z "$(processes_in "$former")" ] ||
-      die "$what: the restored process still runs in the lost container $former; it is not started a second time"
-  fi
-  exec "$real" "$@"
-fi
-
-# A container that no checkpoint holds (kubectl debug) is an ordinary one.
-if [ "$claim" = committed ] && [ -e "$pod/wanted" ] && ! grep -qx -e "$name" "$pod/wanted"; then exec "$real" "$@"; fi
-if [ -e "$container/attempted" ] && [ "$claim" != committed ]; then
-  die "$what: its restore was attempted before and failed; it is never attempted twice before the commit"
+if [ -e "$container/attempted" ]; then
+  die "$what: its restore was attempted before; it is never attempted twice"
 fi
 [ -z "$console" ] || die "$what: it has a terminal, and terminals cannot be restored"
 
@@ -342,8 +412,9 @@ printf 'pid %s\nstart %s\ncontainer %s\nbundle %s\ndeadline %s\n' $$ "$start" "$
 # fault: handler.waiting
 
 while :; do
-  read_claim "$pod" "$container"
+  read_claim "$pod"
   [ "$claim" != revoked ] || die "$what: the migration was taken back (by $claimed_by); nothing of it starts here"
+  [ -z "$claim" ] || die "$what: the pod was claimed ($claim) while this container waited; it starts when the kubelet tries again"
   if [ -e "$container/ready" ]; then
     restore_uid='' ready_for=''
     while read -r key value; do
@@ -364,18 +435,10 @@ case $restore_uid in '' | *[!0-9a-fA-F-]*) die "$what: $container/ready is damag
 
 # --------------------------------------------------------------------------------------------------------------- restore
 
-if ! mkdir "$container/attempted" 2>/dev/null; then
-  read_claim "$pod" "$container"
-  [ "$claim" = committed ] || die "$what: its restore was attempted before; it is never attempted twice before the commit"
-fi
-number=1
-until mkdir "$container/attempted/$number" 2>/dev/null; do
-  number=$((number + 1))
-  [ "$number" -lt 1000 ] || die "$what: no attempt can be made in $container/attempted"
-done
-attempt=$container/attempted/$number
+mkdir "$container/attempted" 2>/dev/null || die "$what: its restore was attempted before; it is never attempted twice"
+attempt=$container/attempted/1
 stage=$container/stage
-mkdir "$attempt/work" || die "cannot write to $attempt"
+mkdir -p "$attempt/work" || die "cannot write to $attempt"
 # fault: handler.attempted
 
 # failed SENTENCE: what GetPodState tells
@@ -385,12 +448,6 @@ failed() {
   mv "$attempt/failed" "$container/failed"
   die "$what: $1"
 }
-
-if [ "$number" -gt 1 ] && [ -e "$stage/SHA256SUMS" ]; then
-  # The node may have crashed since: what had not reached its disk is not restored.
-  (cd "$stage" && sha256sum --check --quiet SHA256SUMS) </dev/null >"$attempt/layer.log" 2>&1 ||
-    failed "the staged checkpoint is damaged: $(head -n 1 "$attempt/layer.log")"
-fi
 
 # CRI-O writes its config.json in many lines. (Within its strings no line ends: JSON escapes that.)
 rootfs=$(tr -d '\n\t' <"$config" | grep -oE '"root": ?\{[^{}]*\}' | grep -oE '"path": ?"[^"\\]*"')
@@ -430,9 +487,11 @@ fi
 # for the container's life, and a later dump would call this script again. A new node has a new address, so established
 # connections can only be closed. network-lock skip: nothing that survives needs it, and no iptables is called.
 printf 'tcp-close\nnetwork-lock skip\naction-script %s\n' "$self" >"$attempt/criu.conf"
+# For what executes without having been allowed to, see at_escape and escaped.
 printf 'committed %s\n' "$restore_uid" >"$attempt/claim"
-printf 'container %s\nattempt %s\n' "$id" "$number" >"$attempt/executed"
-sync "$attempt/claim" "$attempt/executed" || failed "cannot sync $attempt"
+sync "$attempt/claim" || failed "cannot sync $attempt"
+# For `start`, and for `kill` and `delete`, also of what a handler that was killed has left.
+mkdir -p "$state/restored" && printf 'created %s\n' "$pod" >"$restored" || failed "cannot write to $state/restored"
 
 # The words before the verb again, then restore with what create was given.
 words=$# seen=0
@@ -450,42 +509,46 @@ set -- "$@" restore --detach --no-subreaper --bundle "${bundle:-.}" --image-path
 # fault: handler.restoring
 [ ! -x /opt/lpm/bin/criu ] || PATH=/opt/lpm/bin:$PATH
 # The real runtime gets this process's own stdin, stdout and stderr: they are the container's.
-CRIU_CONFIG_FILE=$attempt/criu.conf LPM_POD=$pod LPM_CONTAINER=$container LPM_ATTEMPT=$attempt \
-  LPM_RESTORE_UID=$restore_uid LPM_HANDLER="$$ $start" LPM_DEADLINE=$deadline \
+CRIU_CONFIG_FILE=$attempt/criu.conf LPM_POD=$pod LPM_ATTEMPT=$attempt LPM_RESTORE_UID=$restore_uid \
+  LPM_HANDLER="$$ $start" LPM_DEADLINE=$deadline \
   "$real" "$@" "$id"
 status=$?
 
+# Whatever CRIU has let go without holding it may have executed, if only for a moment: then it is this side that has, for good.
+# (A CRIU whose runtime has died calls no script any more. One that was not let run may end before it has written this line.)
+escaped() {
+  [ ! -e "$attempt/frozen" ] && [ ! -e "$attempt/killed" ] && grep -q 'Running pre-resume scripts' "$attempt/work/restore.log" 2>/dev/null || return 1
+  claim_late "$pod" "$attempt"
+}
+
 if [ "$status" -ne 0 ]; then
   take_away "$id"
-  # A CRIU whose runtime has died calls no script any more, and lets the processes go all the same. What may have executed,
-  # if only for a moment, is not repeated.
-  if grep -q 'Running pre-resume scripts' "$attempt/work/restore.log" 2>/dev/null &&
-    ln "$attempt/executed" "$container/executed" 2>/dev/null; then
-    sync "$container"
-  fi
+  executed=''
+  ! escaped || executed=' when the restored processes had executed already'
   reason=$(grep -m 1 -hE '\) Error \(|^Error' "$attempt/work/restore.log" 2>/dev/null)
   [ -n "$reason" ] || reason="the runtime ended with exit code $status"
   if [ -s "$attempt/action.log" ]; then reason="$(head -n 1 "$attempt/action.log"); $reason"; fi
-  read_claim "$pod" "$container"
-  case $claim in
-    committed)
-      [ ! -e "$container/executed" ] || failed "the runtime ended when the restored processes executed already: $reason"
-      failed "the restore failed after the commit and is repeated when the kubelet tries again: $reason"
-      ;;
-    revoked) failed "the migration was taken back (by $claimed_by) while it was restored" ;;
-    *) failed "the restore failed: $reason" ;;
-  esac
+  read_claim "$pod"
+  [ "$claim" != revoked ] || failed "the migration was taken back (by $claimed_by) while it was restored"
+  failed "the restore failed$executed: $reason"
 fi
 
-# The runtime may answer 0 although the processes were killed instead of resumed: `executed` is another's then.
-[ "$container/executed" -ef "$attempt/executed" ] || {
-  take_away "$id"
-  failed "nothing of it has executed: the mark was another's"
-}
+# The runtime may answer 0 although the processes were killed, or run.
+cgroup='' held=frozen
+[ ! -e "$attempt/escaped" ] || held=escaped
+{ IFS= read -r cgroup <"$attempt/$held"; } 2>/dev/null
+until [ -n "$cgroup" ] && { [ $held = escaped ] || is_frozen "$cgroup" 2>/dev/null; }; do
+  uptime_now
+  if [ -z "$cgroup" ] || [ ! -d "$cgroup" ] || [ "$now" -ge "$deadline" ]; then
+    take_away "$id"
+    escaped
+    failed "the restored processes are not held: $(head -n 1 "$attempt/action.log" 2>/dev/null)"
+  fi
+  sleep 0.01
+done
 # fault: handler.restored
-mkdir -p "$state/restored" && echo created >"$restored" || failed "cannot write to $state/restored"
-printf 'container %s\n' "$id" >"$attempt/completed" && sync "$attempt/completed" &&
-  mv "$attempt/completed" "$container/completed" && sync "$container"
-# fault: handler.completed
+printf 'container %s\ncgroup %s\n' "$id" "$cgroup" >"$attempt/held" && mv "$attempt/held" "$container/held" ||
+  failed "cannot write to $container"
+# fault: handler.held
 rm -f "$container/waiting" "$container/failed"
 exit 0

@@ -334,7 +334,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
       const target = await startTarget(b, source);
       const { uid } = await checkpoint(a, source);
       const restoring = watched(restore(a, b, target, uid, { hold: true }));
-      const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/attempted/1/held`);
+      const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/held`);
       await until('everything is restored and held', () => existsSync(held));
       await standing(b, target);
       await standing(a, source);
@@ -371,7 +371,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
     const { uid } = await checkpoint(a, source);
     const restoring = watched(restore(a, b, target, uid, { hold: true }));
     const joined = until('a second caller joins', () => restore(a, b, target, uid, { hold: true }));
-    const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/attempted/1/held`);
+    const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/held`);
     await until('everything is restored and held', () => existsSync(held));
     await b.agent.call('commit', { podUid: target.uid });
     assert.equal((await restoring).claim, Claim.CLAIM_COMMITTED);
@@ -388,7 +388,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
     const target = await startTarget(b, source);
     const { uid } = await checkpoint(a, source);
     const lost = watched(restore(a, b, target, uid, { hold: true }));
-    const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/attempted/1/held`);
+    const held = b.node.path(`/var/lib/lpm/pods/${target.uid}/containers/counter/held`);
     await until('everything is restored and held', () => existsSync(held));
     await b.node.restartService('agent', { signal: 'KILL' });
     await assert.rejects(lost);

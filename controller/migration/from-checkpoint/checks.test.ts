@@ -30,13 +30,6 @@ const refused: [string, Reason, RegExp, Partial<SavedFacts>, (saved: Saved) => v
     nothing,
   ],
   [
-    'of several containers',
-    'NotSupportedYet',
-    /2 containers \(counter, second\)/,
-    {},
-    template({ containers: [{ name: 'counter' }, { name: 'second' }] }),
-  ],
-  [
     'with a claim',
     'NotSupportedYet',
     /Volume data is a persistentVolumeClaim/,

@@ -255,7 +255,7 @@ export const scenarios: Scenario[] = [
         () => undefined,
         (error: unknown) => error,
       );
-      const held = `/var/lib/lpm/pods/${target.uid}/containers/main/attempted/1/held`;
+      const held = `/var/lib/lpm/pods/${target.uid}/containers/main/held`;
       await eventually('everything is restored and held', () => existsSync(held));
       for (const pod of [source, target]) {
         const { now, later } = await stillSizes(pod);
