@@ -4,7 +4,7 @@ import { join, normalize } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { Claim } from '../proto/gen/lpm/v1/agent.js';
 import { ContainerState } from '../proto/gen/runtime/v1/cri.js';
-import type { FreezerCgroup } from './cgroup.js';
+import { processesBelow, type FreezerCgroup } from './cgroup.js';
 import { readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { thawAll } from './freeze.js';
@@ -30,22 +30,23 @@ export type Standing = 'running' | 'starting' | 'over';
  * for a good one, whatever becomes of the programs that restored it. Before that it would take it away if one of them died.
  */
 export async function standingOf(context: Context, held: readonly HeldContainer[]): Promise<Standing> {
-  const states = await Promise.all(
-    held.map(async ({ containerId }) => {
+  const standings = await Promise.all(
+    held.map(async (each): Promise<Standing> => {
+      const cgroup = cgroupOf(context.host, each);
+      if (!cgroup || processesBelow(cgroup.dir).length === 0) return 'over';
       try {
-        const { status } = await context.cri.containerStatus(containerId);
-        return status?.state ?? ContainerState.CONTAINER_UNKNOWN;
+        const { status } = await context.cri.containerStatus(each.containerId);
+        if (status?.state === ContainerState.CONTAINER_EXITED) return 'over';
+        return status?.state === ContainerState.CONTAINER_RUNNING ? 'running' : 'starting';
       } catch (error) {
-        if (!(error instanceof LpmError)) throw error;
-        // A runtime that is being restarted will tell.
-        return error.reason === 'ContainerNotFound'
-          ? ContainerState.CONTAINER_EXITED
-          : ContainerState.CONTAINER_CREATED;
+        // CRI-O does not know it before `create` is answered; a runtime that is being restarted will tell.
+        if (error instanceof LpmError) return 'starting';
+        throw error;
       }
     }),
   );
-  if (states.includes(ContainerState.CONTAINER_EXITED)) return 'over';
-  return states.every((state) => state === ContainerState.CONTAINER_RUNNING) ? 'running' : 'starting';
+  if (standings.includes('over')) return 'over';
+  return standings.every((each) => each === 'running') ? 'running' : 'starting';
 }
 
 /**

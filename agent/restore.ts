@@ -212,6 +212,8 @@ async function restore(
     // What went wrong after a revocation, went wrong because of it.
     const { claim, by } = readClaim(podDir);
     const cause = claim === Claim.CLAIM_REVOKED ? revokedBy(pod, by) : error;
+    // The commit stands, whatever happened to the call in which it was made.
+    letGo(context, pod.uid);
     log.error('the restore failed', { error: cause });
     throw cause;
   } finally {

@@ -132,16 +132,7 @@ export function containerListRefusals(pod: Pod): Refusal[] {
       refusal(
         'NotSupportedYet',
         `Pod ${name} has sidecar containers (${names(sidecars)}), which are not supported yet.`,
-        'So far only pods with one container can be migrated or brought back.',
-      ),
-    );
-  }
-  if (spec.containers.length > 1) {
-    found.push(
-      refusal(
-        'NotSupportedYet',
-        `Pod ${name} has ${spec.containers.length} containers (${names(spec.containers)}); more than one is not supported yet.`,
-        'So far only pods with one container can be migrated or brought back.',
+        'So far only pods without sidecar containers can be migrated or brought back.',
       ),
     );
   }

@@ -16,17 +16,16 @@ const HOPELESS = new Set([
   'CreateContainerConfigError',
 ]);
 
-/** True when the handler of each container waits, with enough time left for a dump. */
+/**
+ * True when the handler of the first container waits, with enough time left for a dump. The kubelet comes to the next
+ * container only when the one before it is there.
+ *
+ * @param containers in the order of the pod's spec
+ */
 export function handlersWaiting(state: TargetState, containers: readonly string[]): boolean {
-  return (
-    containers.length > 0 &&
-    containers.every((name) => {
-      const container = state.containers.find((other) => other.name === name);
-      if (!container?.waiting || container.attempted) return false;
-      const left = container.waitLeft;
-      return left !== undefined && Number(left.seconds) >= MIN_WAIT_LEFT_SECONDS;
-    })
-  );
+  const [first] = containers.map((name) => state.containers.find((other) => other.name === name));
+  if (!first?.waiting || state.containers.some(({ attempted }) => attempted)) return false;
+  return first.waitLeft !== undefined && Number(first.waitLeft.seconds) >= MIN_WAIT_LEFT_SECONDS;
 }
 
 /** True when the restored processes have executed, for certain: the commit. */

@@ -28,25 +28,18 @@ export interface Waiting {
 export const podFolder = (pod: string): string => `pods/${pod}`;
 export const containerFolder = (pod: string): string => `pods/${pod}/containers/counter`;
 
-/** Who holds the claim: a committed one that was taken back before anything executed counts as revoked. */
+/** Who holds the claim. */
 export function claimOf(world: World, { disk }: Node, pod: string): { claim: Claim; by: string } {
-  if (world.guarded('whoever reads a mark syncs it first')) {
-    disk.sync(`${podFolder(pod)}/claim`);
-    disk.sync(`${containerFolder(pod)}/executed`);
-  }
+  if (world.guarded('the claim is synced before anything executes')) disk.sync(`${podFolder(pod)}/claim`);
   const text = disk.read<string>(`${podFolder(pod)}/claim`);
   if (text === undefined) return { claim: Claim.CLAIM_NONE, by: '' };
   const [word, by = ''] = text.split(' ');
-  if (word === 'revoked') return { claim: Claim.CLAIM_REVOKED, by };
-  if (executedBy(disk, pod) === 'source') return { claim: Claim.CLAIM_REVOKED, by };
-  return { claim: Claim.CLAIM_COMMITTED, by };
+  return { claim: word === 'revoked' ? Claim.CLAIM_REVOKED : Claim.CLAIM_COMMITTED, by };
 }
 
-/** Whose the mark `executed` is, as it stands now. */
-export function executedBy(disk: Disk, pod: string): 'nobody' | 'source' | 'target' {
-  const text = disk.read<string>(`${containerFolder(pod)}/executed`);
-  if (text === undefined) return 'nobody';
-  return text.startsWith('revoked') ? 'source' : 'target';
+/** As it stands now, synced or not. */
+export function isCommitted(disk: Disk, pod: string): boolean {
+  return disk.read<string>(`${podFolder(pod)}/claim`)?.startsWith('committed') ?? false;
 }
 
 export function observeContainer(world: World, node: Node, pod: string): TargetContainer {
@@ -54,10 +47,7 @@ export function observeContainer(world: World, node: Node, pod: string): TargetC
   const folder = containerFolder(pod);
   const waiting = disk.read<Waiting>(`${folder}/waiting`);
   const restored = disk.read<number>(`${folder}/restored`);
-  if (world.guarded('whoever reads a mark syncs it first')) disk.sync(`${folder}/executed`);
-  const executed = executedBy(disk, pod) === 'target';
-  const executedAt = disk.read<number>(`${folder}/executed-at`) ?? 0;
-  const settled = executed && (disk.has(`${folder}/completed`) || world.now - executedAt > 2000);
+  const held = disk.read<string>(`${folder}/held`);
   return {
     name: 'counter',
     folder,
@@ -74,10 +64,11 @@ export function observeContainer(world: World, node: Node, pod: string): TargetC
     staged: disk.has(`${folder}/stage`),
     readyFor: disk.read<{ container: string }>(`${folder}/ready`)?.container,
     attempted: disk.has(`${folder}/attempted`),
-    held: false,
-    executed,
-    completed: disk.has(`${folder}/completed`),
-    restoredAt: restored !== undefined ? new Date(restored) : settled ? new Date(executedAt) : undefined,
+    held: held === undefined ? undefined : { containerId: held.split(' ')[1]!, cgroup: '' },
+    restoredAt:
+      claimOf(world, node, pod).claim === Claim.CLAIM_COMMITTED && restored !== undefined
+        ? new Date(restored)
+        : undefined,
     failure: disk.has(`${folder}/failed`)
       ? { sentence: disk.read<string>(`${folder}/failed`)!, log: '' }
       : undefined,
@@ -137,8 +128,8 @@ function* make(
       yield { at: '.look at the marks', ms: 1 };
       const { claim } = claimOf(world, node, pod);
       const container = observeContainer(world, node, pod);
-      const step = nextStep(claim, container);
-      switch (step) {
+      const step = nextStep(claim, [container]);
+      switch (step.do) {
         case 'revoked':
           throw revokedError(`The restore of ${pod}`);
         case 'failed':
@@ -154,6 +145,19 @@ function* make(
           onProgress(Step.STEP_RESTORE);
           continue;
         }
+        case 'commit': {
+          yield { at: 'ask the runtime', ms: 3 };
+          const standing = node.containers.find(({ id }) => id === container.held!.containerId);
+          if (standing?.state !== 'running') throw new LpmError('CriuRestoreFailed', 'It has ended.');
+          if (standing.started || !world.guarded('the runtime has had its answers before the commit')) {
+            yield* commit(agent, asked);
+            continue;
+          }
+          break;
+        }
+        case 'release':
+          yield* letGo(agent, pod);
+          continue;
         case 'restored':
           return {
             claim,
@@ -161,21 +165,45 @@ function* make(
             bytesTransferred: 1n,
             steps: [],
           };
-        case 'wait': {
-          if (world.now > end) throw new LpmError('TimedOut', 'It was not restored in time.');
-          const before = marks(node, pod);
-          yield {
-            at: '.wait for the marks',
-            until: () => marks(node, pod) !== before,
-            timeoutMs: container.executed ? 500 : 30_000,
-          };
-        }
+        case 'wait':
       }
+      if (world.now > end) throw new LpmError('TimedOut', 'It was not restored in time.');
+      const before = marks(node, pod);
+      yield { at: '.wait for the marks', until: () => marks(node, pod) !== before, timeoutMs: 30_000 };
     }
   } catch (error) {
     if (claimOf(world, node, pod).claim === Claim.CLAIM_REVOKED) throw revokedError(`The restore of ${pod}`);
     throw error;
   }
+}
+
+/** The target's claim: from here on its processes may execute. */
+function* commit({ world, node }: Agent, { pod, migration }: RestoreAsked): Steps {
+  const { disk } = node;
+  yield { at: 'claim for the target', ms: 3 };
+  const file = `${podFolder(pod)}/claim`;
+  if (!world.guarded('the claim is made before anything executes')) {
+    for (const each of node.containers) if (each.pod === pod) node.freeze(each, false);
+    world.note('claimed');
+    return;
+  }
+  if (!world.guarded('the claim is won by one side only')) disk.write(file, `committed ${migration}`);
+  else if (!disk.link(file, `committed ${migration}`)) return;
+  world.note('claimed');
+  yield { at: 'sync the claim', ms: 3 };
+  if (world.guarded('the claim is synced before anything executes')) disk.sync(podFolder(pod));
+}
+
+/** Lets go what is held, once the claim is the target's. */
+export function* letGo({ world, node }: Agent, pod: string): Steps {
+  const { disk } = node;
+  const folder = containerFolder(pod);
+  yield { at: 'let it go', ms: 3 };
+  const id = disk.read<string>(`${folder}/held`)?.split(' ')[1];
+  for (const each of node.containers) if (each.id === id) node.freeze(each, false);
+  world.note('executed');
+  yield { at: 'note when', ms: 3 };
+  disk.write(`${folder}/restored`, world.now);
 }
 
 /** What nextStep depends on, for telling when to look again. */
@@ -188,9 +216,10 @@ function marks(node: Node, pod: string): string {
     waiting?.container,
     waiting?.handler.alive,
     disk.read<{ container: string }>(`${folder}/ready`)?.container,
-    ...['attempted', 'executed', 'restored', 'failed', 'completed'].map((name) =>
-      disk.has(`${folder}/${name}`),
-    ),
+    ...['attempted', 'held', 'restored', 'failed'].map((name) => disk.has(`${folder}/${name}`)),
+    ...node.containers
+      .filter((each) => each.pod === pod)
+      .map((each) => `${each.id} ${each.state} ${each.started}`),
   ].join();
 }
 
@@ -233,21 +262,9 @@ export function* revoke(agent: Agent, pod: string, migration: string): Steps<Cla
   const { world, node, restores } = agent;
   const { disk } = node;
   yield { at: 'claim for the source', ms: 3 };
-  const taken = disk.link(`${podFolder(pod)}/claim`, `revoked ${migration}`);
+  disk.link(`${podFolder(pod)}/claim`, `revoked ${migration}`);
   yield { at: 'sync the claim', ms: 3 };
   disk.sync(podFolder(pod));
-  if (!taken && claimOf(world, node, pod).claim === Claim.CLAIM_COMMITTED) {
-    yield { at: 'take the mark for the source', ms: 3 };
-    if (disk.has(`${podFolder(pod)}/wanted`)) {
-      if (!world.guarded('revoke takes executed by the same link')) {
-        disk.write(`${containerFolder(pod)}/executed`, `revoked ${migration}`);
-      } else if (disk.link(`${containerFolder(pod)}/executed`, `revoked ${migration}`)) {
-        world.note('claim taken back');
-      }
-    }
-    yield { at: 'sync the mark', ms: 3 };
-    disk.sync(podFolder(pod));
-  }
   const { claim } = claimOf(world, node, pod);
   if (claim !== Claim.CLAIM_REVOKED) return claim;
 
@@ -264,7 +281,10 @@ export function* revoke(agent: Agent, pod: string, migration: string): Steps<Cla
     yield { at: 'wait for the handler', until: () => handler() === undefined, timeoutMs: 1000 };
   }
   yield { at: 'end what is left', ms: 5 };
-  for (const each of node.running(pod)) node.kill(each);
+  for (const each of node.running(pod)) {
+    node.kill(each);
+    node.endBehindFence(each);
+  }
   const work = restores.get(pod);
   if (work) work.canceled = true;
   return claim;

@@ -6,7 +6,8 @@ import {
   GetPodStateResponse,
   type RestoreResult,
 } from '../../proto/gen/lpm/v1/agent.js';
-import { claimOf, executedBy, observeContainer } from './agent-target.js';
+import type { Disk } from './disk.js';
+import { claimOf, letGo, observeContainer } from './agent-target.js';
 import type { Node } from './node.js';
 import { Process, type Steps } from './scheduler.js';
 import type { World } from './world.js';
@@ -72,7 +73,7 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
     .filter(({ path, record }) => !path.endsWith('.thawed') && record.pod === pod);
   const target = observeContainer(world, node, pod);
   const folder = `pods/${pod}`;
-  const executed = executedBy(disk, pod) === 'target';
+  const { claim } = claimOf(world, node, pod);
   return GetPodStateResponse.fromPartial({
     source: {
       containers: newest
@@ -93,7 +94,7 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
       }),
     },
     target: {
-      claim: claimOf(world, node, pod).claim,
+      claim,
       containers: disk.list(folder).length
         ? [
             {
@@ -107,7 +108,7 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
               },
               staged: target.readyFor !== undefined,
               attempted: target.attempted,
-              completed: executed,
+              completed: target.attempted && claim === Claim.CLAIM_COMMITTED,
               failed: target.failure !== undefined,
               failure: target.failure?.sentence ?? '',
             },
@@ -132,6 +133,14 @@ function* recover(world: World, agent: Agent): Steps {
   const { node } = agent;
   const { disk } = node;
   yield { at: 'agent starts', ms: 500 };
+  if (world.guarded('a new agent lets go what its predecessor has claimed')) {
+    for (const pod of podsOf(disk)) {
+      const { held, restoredAt } = observeContainer(world, node, pod);
+      if (held && !restoredAt && claimOf(world, node, pod).claim === Claim.CLAIM_COMMITTED) {
+        yield* letGo(agent, pod);
+      }
+    }
+  }
   for (const path of disk.list('artifacts').filter((each) => each.endsWith('.partial'))) {
     const { pod, containers } = disk.read<{ pod: string; containers: string[] }>(path)!;
     const dumpers = world.dumpersOf(node, path.split('/')[1]!.replace(/\..*/, ''));
@@ -150,6 +159,11 @@ function* recover(world: World, agent: Agent): Steps {
   }
   world.agents.set(node.name, agent);
   world.note('agent restarted');
+}
+
+/** Pods that the node holds anything of. */
+function podsOf(disk: Disk): Set<string> {
+  return new Set(disk.list('pods').map((path) => path.split('/')[1]!));
 }
 
 /** The agent that serves now on a node. */

@@ -163,7 +163,9 @@ class PodWorker {
     world.scheduler.spawn(
       handler,
       (function* (): Steps {
-        outcome = yield* create(world, node, handler, uid, id);
+        const created = yield* create(world, node, handler, uid, id);
+        if (created === 'restored') yield { at: 'the runtime starts it', ms: 10 };
+        outcome = created;
         // The runtime knows it, whether or not its kubelet still waits.
         for (const each of node.containers) if (each.id === id && outcome === 'restored') each.started = true;
         handler.alive = false;

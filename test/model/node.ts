@@ -27,10 +27,8 @@ export interface Container {
   pending: { kill: boolean; term: boolean };
   /** Restored, but CRIU has not let it go. */
   held: boolean;
-  /** The runtime's call that made it has returned: the kubelet counts it as the pod's container. */
+  /** The runtime's calls that made and started it have returned: the kubelet counts it as the pod's container. */
   started: boolean;
-  /** When it claimed, nobody waited for it any more. */
-  orphan: boolean;
   image?: Image;
   attempt: number;
 }
@@ -96,7 +94,6 @@ export class Node {
       pending: { kill: false, term: false },
       held: false,
       started: false,
-      orphan: false,
       attempt,
     };
     this.containers.push(container);

@@ -72,6 +72,7 @@ export const MILESTONES = [
   'checkpointed',
   'ready',
   'attempted',
+  'held',
   'claimed',
   'executed',
   'rolls back',

@@ -4,7 +4,7 @@ import { aPod } from '../../controller/migration/build.testing.js';
 import { isFinal } from '../../controller/migration/decide.js';
 import { isTrue } from '../../controller/status/conditions.js';
 import { startAgent, type Agent } from './agent.js';
-import { executedBy } from './agent-target.js';
+import { isCommitted } from './agent-target.js';
 import { Api } from './api.js';
 import { Controller } from './controller.js';
 import { Faults } from './faults.js';
@@ -214,11 +214,12 @@ export class World {
             this.#broken('The source executes after the restored process did.');
           truth.instructions++;
         } else if (each.kind === 'plain') {
-          if (executedBy(node.disk, each.pod) !== 'target') this.#broken('The target starts from its image.');
+          if (!isCommitted(node.disk, each.pod)) this.#broken('The target starts from its image.');
         } else if (each.image && each.attempt >= 0) {
           if (truth.restoredExecuted) this.#broken('A second restored process executes.');
-          if (each.orphan)
-            this.#broken('A restore executes that the runtime has given up and will take away.');
+          if (!isCommitted(node.disk, each.pod)) this.#broken('A restored process executes without a claim.');
+          if (!each.started)
+            this.#broken('A restored process executes whose runtime would take it away if its handler died.');
           if (!this.#accepted(each.image.container))
             this.#broken('Another process was moved than the accepted one.');
           if (each.image.instructions !== truth.instructions)

@@ -80,16 +80,6 @@ function contentRefusals(migration: PodMigration, bound: BoundCheckpoint, pod: P
       refusal('NotRestorable', `${what} does not hold the spec of its pod.`, 'Take another checkpoint.'),
     );
   }
-  if (!pod && bound.containers.length > 1) {
-    const names = bound.containers.map(({ spec }) => spec.containerName).join(', ');
-    found.push(
-      refusal(
-        'NotSupportedYet',
-        `${what} holds ${bound.containers.length} containers (${names}); more than one is not supported yet.`,
-        'So far only pods with one container can be migrated or brought back.',
-      ),
-    );
-  }
   return found;
 }
 
