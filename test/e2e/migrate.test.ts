@@ -1,7 +1,7 @@
 /** The main job: real kubectl, containerd, runc and CRIU. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { countProblem } from '../support/counts.js';
+import { countProblem, countsIn } from '../support/counts.js';
 import { until } from '../support/until.js';
 import { skipped, skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
 
@@ -35,6 +35,48 @@ describe('a counter', { skip: skipped }, () => {
     assert.equal(countProblem(counts), undefined, 'the file');
     assert.equal(countProblem(await it.countsInLog(pod)), undefined, 'the log');
   };
+
+  test('with a second container beside it migrates as one, and all of it goes on', async () => {
+    const counts = (name: string): object => ({
+      name,
+      image: 'busybox:1.35',
+      command: [
+        'sh',
+        '-c',
+        `exec 3>>/data/${name}.log; i=0; while :; do i=$((i+1)); echo Count=$i >&3; echo Count=$i; sleep 0.1; done`,
+      ],
+      volumeMounts: [{ name: 'data', mountPath: '/data' }],
+    });
+    await it.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'two' },
+      spec: {
+        nodeName: it.source,
+        terminationGracePeriodSeconds: 1,
+        containers: [counts('first'), counts('second')],
+        volumes: [{ name: 'data', emptyDir: {} }],
+      },
+    });
+    await it.must('wait', '--for=condition=Ready', 'pod/two', '--timeout=60s');
+    const { code, stderr } = await it.kubectl('migrate', 'two', '--to', it.target);
+    assert.equal(code, 0, stderr);
+    const inFile = async (name: string): Promise<number[]> =>
+      countsIn(await it.must('exec', 'two-restored', '-c', 'first', '--', 'cat', `/data/${name}.log`));
+    for (const name of ['first', 'second']) {
+      const before = (await inFile(name)).length;
+      await until(`${name} counts on`, async () => (await inFile(name)).length > before + 3);
+      assert.equal(countProblem(await inFile(name)), undefined, `the file of ${name}`);
+      const log = countsIn(await it.must('logs', 'two-restored', '-c', name));
+      assert.equal(countProblem(log), undefined, `the log of ${name}`);
+    }
+    const { status } = await get('pod', 'two-restored');
+    assert.deepEqual(
+      status.containerStatuses?.map(({ restartCount }) => restartCount),
+      [0, 0],
+    );
+    await it.must('delete', 'pod', 'two-restored');
+  });
 
   test('migrates to the other node and arrives whole, as an ordinary pod', async () => {
     await it.startCounter('counter', it.source);

@@ -47,10 +47,7 @@ export enum Claim {
   CLAIM_UNSPECIFIED = 0,
   /** CLAIM_NONE - Nobody has claimed. */
   CLAIM_NONE = 1,
-  /**
-   * CLAIM_COMMITTED - The target. Its processes may execute at any moment: the source must not be thawed unless Revoke still takes the claim
-   * back. Only TargetContainerState.completed tells that they have executed, which nobody can take back.
-   */
+  /** CLAIM_COMMITTED - The target, for good: its processes execute or are about to. The source is never thawed any more. */
   CLAIM_COMMITTED = 2,
   /** CLAIM_REVOKED - The source: nothing that comes from the checkpoint will ever execute on the target. */
   CLAIM_REVOKED = 3,
@@ -437,7 +434,7 @@ export interface CheckpointState {
 export interface TargetState {
   claim: Claim;
   containers: TargetContainerState[];
-  /** RestoredAt: when the restored processes began to execute (from CRIU's post-resume script), if they did. */
+  /** RestoredAt: when the restored processes were let go, if they were. */
   restoredAt: Date | undefined;
 }
 
@@ -451,11 +448,11 @@ export interface TargetContainerState {
     | undefined;
   /** Staged: artifacts are complete, verified and marked ready. */
   staged: boolean;
-  /** Attempted: the handler has begun to restore; it never does so twice before the claim. */
+  /** Attempted: the handler has begun to restore; it never does so twice. */
   attempted: boolean;
   /**
-   * Completed: the restored processes have executed, for certain and for ever: the commit. Later creates of this container
-   * are ordinary ones.
+   * Completed: it was restored, and the claim is the target's: the commit, for certain and for ever. Later creates of this
+   * container are ordinary ones.
    */
   completed: boolean;
   /** Failed: the restore was attempted and failed, with the sentence and the log's end. */
@@ -935,7 +932,7 @@ export interface RestoreHolding {
   /** RestoreUid: UID of the PodMigration, empty when it is not known. */
   restoreUid: string;
   claim: Claim;
-  /** Executed: the restored processes have executed. */
+  /** Executed: restored, and the claim is the target's. */
   executed: boolean;
   /** Staged: artifacts lie here that Discard would remove. */
   staged: boolean;
@@ -9586,9 +9583,9 @@ export const AgentServiceService = {
   /**
    * Restore makes this node ready to restore the pod and waits for the outcome: pulls the artifacts from the source
    * agent, verifies and stages them for (pod UID, container), fills the pod's emptyDirs, /dev/shm and logs, marks
-   * them ready for the waiting runtime handler, and reports what the handler did. When the handler has restored
-   * everything it claims the commit on this node's disk before any restored process executes; the stream's result
-   * says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
+   * them ready for the waiting runtime handler, and reports what the handler did. What the handler has restored stands still in
+   * a frozen cgroup. When that is all of it, and the runtime counts it as running, this agent claims the commit on its node's
+   * disk and lets it go; the stream's result says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
    */
   restore: {
     path: "/lpm.v1.AgentService/Restore" as const,
@@ -9614,8 +9611,7 @@ export const AgentServiceService = {
   },
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
-   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * on this node, ever. If the claim was committed before, nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
    * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke: {
@@ -9757,9 +9753,9 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   /**
    * Restore makes this node ready to restore the pod and waits for the outcome: pulls the artifacts from the source
    * agent, verifies and stages them for (pod UID, container), fills the pod's emptyDirs, /dev/shm and logs, marks
-   * them ready for the waiting runtime handler, and reports what the handler did. When the handler has restored
-   * everything it claims the commit on this node's disk before any restored process executes; the stream's result
-   * says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
+   * them ready for the waiting runtime handler, and reports what the handler did. What the handler has restored stands still in
+   * a frozen cgroup. When that is all of it, and the runtime counts it as running, this agent claims the commit on its node's
+   * disk and lets it go; the stream's result says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
    */
   restore: handleServerStreamingCall<RestoreRequest, RestoreResponse>;
   /**
@@ -9769,8 +9765,7 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   commit: handleUnaryCall<CommitRequest, CommitResponse>;
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
-   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * on this node, ever. If the claim was committed before, nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
    * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
@@ -9987,9 +9982,9 @@ export interface AgentServiceClient extends Client {
   /**
    * Restore makes this node ready to restore the pod and waits for the outcome: pulls the artifacts from the source
    * agent, verifies and stages them for (pod UID, container), fills the pod's emptyDirs, /dev/shm and logs, marks
-   * them ready for the waiting runtime handler, and reports what the handler did. When the handler has restored
-   * everything it claims the commit on this node's disk before any restored process executes; the stream's result
-   * says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
+   * them ready for the waiting runtime handler, and reports what the handler did. What the handler has restored stands still in
+   * a frozen cgroup. When that is all of it, and the runtime counts it as running, this agent claims the commit on its node's
+   * disk and lets it go; the stream's result says which side won. A client that goes away changes nothing: ask again with the same restore_uid to join.
    */
   restore(request: RestoreRequest, options?: Partial<CallOptions>): ClientReadableStream<RestoreResponse>;
   restore(
@@ -10018,8 +10013,7 @@ export interface AgentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Revoke makes the claim for the other side: no process of this pod UID that comes from a checkpoint will execute
-   * on this node, ever. A claim that was committed before is taken back as long as nothing has executed; if something has,
-   * nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
+   * on this node, ever. If the claim was committed before, nothing is changed and claim is CLAIM_COMMITTED. Works for a pod UID that this node has never heard of (the claim is
    * made all the same). When claim is CLAIM_REVOKED in the answer, every half-restored process is gone. OK twice.
    */
   revoke(
