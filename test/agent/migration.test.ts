@@ -343,7 +343,7 @@ test('agents move a pod between two nodes', { skip }, async (t) => {
       const revoked = await b.agent.call('revoke', { podUid: target.uid, restoreUid: target.migration });
       assert.equal(revoked.claim, Claim.CLAIM_REVOKED);
       await failsWith(restoring, 'Revoked');
-      assert.match(String(await target.started), /was taken back/);
+      assert.equal(await target.started, undefined, 'the runtime had its answer before');
       const left = await b.node.exec(['sh', '-c', 'ps -eo args | grep -c "[C]OUNT="']);
       assert.equal(left.stdout.trim(), '0', 'no restored process is left');
       assert.equal(
