@@ -410,6 +410,12 @@ start=$p_start
 printf 'pid %s\nstart %s\ncontainer %s\nbundle %s\ndeadline %s\n' $$ "$start" "$id" "$bundle" "$deadline" >"$container/.waiting.$$" &&
   mv "$container/.waiting.$$" "$container/waiting" || die "cannot write $container/waiting"
 # fault: handler.waiting
+# Asked while there is time: runc and crun have different flags. crun overrides what CRIU's configuration says of TCP.
+flags=$("$real" restore --help 2>/dev/null)
+# knows FLAG: the real runtime's restore has it
+knows() {
+  case $flags in *"$1"*) ;; *) false ;; esac
+}
 
 while :; do
   read_claim "$pod"
@@ -501,10 +507,12 @@ for word do
   set -- "$@" "$word"
 done
 shift "$words"
-set -- "$@" restore --detach --no-subreaper --bundle "${bundle:-.}" --image-path "$stage/checkpoint" \
+set -- "$@" restore --detach --bundle "${bundle:-.}" --image-path "$stage/checkpoint" \
   --work-path "$attempt/work" --manage-cgroups-mode ignore --file-locks --ext-unix-sk
 [ -z "$pid_file" ] || set -- "$@" --pid-file "$pid_file"
-[ -z "$no_pivot" ] || set -- "$@" --no-pivot
+if [ -n "$no_pivot" ] && knows --no-pivot; then set -- "$@" --no-pivot; fi
+if knows --no-subreaper; then set -- "$@" --no-subreaper; fi
+if knows --tcp-close; then set -- "$@" --tcp-close; fi
 
 # fault: handler.restoring
 [ ! -x /opt/lpm/bin/criu ] || PATH=/opt/lpm/bin:$PATH

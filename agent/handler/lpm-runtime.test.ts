@@ -68,6 +68,7 @@ act("post-resume");
  * so that what they leave alive for a moment is seen.
  */
 const fakeRuntime = `#!/bin/sh
+case "$*" in "restore --help") cat "$FAKE/help"; exit ;; esac
 echo "$*" >>"$FAKE/calls"
 cgroups=/sys/fs/cgroup
 [ ! -d /sys/fs/cgroup/freezer ] || cgroups=/sys/fs/cgroup/freezer
@@ -97,6 +98,17 @@ unshare --pid --fork sh -c 'until [ -e "$FAKE/let-go" ]; do :; done; echo "$LPM_
   </dev/null >/dev/null 2>&1 &
 until init=$(cat "/proc/$!/task/$!/children") && [ -n "$init" ]; do :; done
 perl "$FAKE/criu.pl" "\${init% }" "$script" "$cgroup"
+`;
+
+/** From `restore --help` of runc 1.3 and crun 1.28, as far as the two differ in what matters. */
+const runcHelp = `
+   --detach, -d                  detach from the container's process
+   --no-subreaper                disable the use of the subreaper used to reap reparented processes
+   --no-pivot                    do not use pivot root to jail process inside rootfs.
+`;
+const crunHelp = `
+  -d, --detach               detach from the container's process
+      --tcp-close            allow closed tcp connections
 `;
 
 /** Ends what a test has left in its cgroups. */
@@ -167,6 +179,7 @@ function home(
   put('fake/criu.pl', fakeCriu);
   put('fake/runtime', fakeRuntime);
   chmodSync(join(dir, 'fake/runtime'), 0o755);
+  put('fake/help', runcHelp);
   put('etc/runtime', join(dir, 'fake/runtime'));
   put('etc/state-dir', join(dir, 'state'));
   // Long, for busy machines; the tests of the deadline itself shorten it.
@@ -529,7 +542,18 @@ test('conmon with equals signs and crun with its root is understood', { skip }, 
   const restore = it.calls().find((call) => call.includes(' restore '));
   assert.ok(restore);
   assert.ok(restore.startsWith('--root=/run/crun --systemd-cgroup restore --detach '), restore);
-  assert.ok(restore.endsWith(`--pid-file /tmp/p --no-pivot ${id}`), restore);
+  assert.ok(restore.endsWith(`--pid-file /tmp/p --no-pivot --no-subreaper ${id}`), restore);
+});
+
+test('crun is given its own flags, and none that only runc knows', { skip }, async (t) => {
+  const it = home(t, crioAnnotations);
+  makeReady(it);
+  it.put('fake/help', crunHelp);
+  const { code } = await it.run('--root=/run/crun', 'create', `--bundle=${it.bundle}`, '--no-pivot', id);
+  assert.equal(code, 0);
+  const restore = it.calls().find((call) => call.includes(' restore ')) ?? '';
+  assert.ok(restore.endsWith(` --tcp-close ${id}`), restore);
+  assert.doesNotMatch(restore, /--no-(subreaper|pivot)/);
 });
 
 test('a restore that is revoked meanwhile never executes', { skip }, async (t) => {
