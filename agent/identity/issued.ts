@@ -70,9 +70,9 @@ export class IssuedIdentity extends IdentityKeeper {
         failures = 0;
         this.problem = '';
         // Not sooner than in a second: a certificate that is due at once would be asked for without end.
-        wait = Math.max(
-          1000,
-          Math.min(this.options.lookEveryMs ?? LOOK_EVERY_MS, this.#renewAt - Date.now()),
+        wait = Math.min(
+          this.options.lookEveryMs ?? LOOK_EVERY_MS,
+          Math.max(1000, this.#renewAt - Date.now()),
         );
       } catch (error) {
         failures += 1;

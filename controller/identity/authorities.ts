@@ -3,7 +3,7 @@
  * everybody has heard of it, and the old one is believed until it ends, and with it all that it has signed.
  */
 import { X509Certificate } from 'node:crypto';
-import type { KeyPair } from './certificates.js';
+import { SKEW_MS, type KeyPair } from './certificates.js';
 
 export interface Authorities {
   /** Signs. */
@@ -88,7 +88,8 @@ export const bundleOf = ({ current, next, old }: Authorities): string =>
     .map((cert) => `${cert.trim()}\n`)
     .join('');
 
+/** When it was made, and when it ends. */
 function lifeOf(cert: string): [begin: number, end: number] {
   const { validFrom, validTo } = new X509Certificate(cert);
-  return [Date.parse(validFrom), Date.parse(validTo)];
+  return [Date.parse(validFrom) + SKEW_MS, Date.parse(validTo)];
 }

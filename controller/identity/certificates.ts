@@ -51,8 +51,8 @@ export const agentProfile = (nodeName: string): Profile => ({
 export const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNING = { ...KEY_ALGORITHM, hash: 'SHA-256' } as const;
 
-/** Certificates begin a little in the past, because clocks differ; by how much of their life at most. */
-const SKEW_MS = 5 * 60_000;
+/** Certificates begin a little in the past, because clocks differ; short-lived ones by a part of their life. */
+export const SKEW_MS = 5 * 60_000;
 const skewOf = (lifetimeMs: number): number => Math.min(SKEW_MS, lifetimeMs / 10);
 
 /** A self-signed authority of our own. */
@@ -62,7 +62,7 @@ export async function makeAuthority(lifetimeMs: number, now = Date.now()): Promi
     serialNumber: serialNumber(),
     // Authorities that are believed at the same time must not have the same name.
     name: new x509.Name([{ CN: [{ utf8String: `lpm-ca-${randomBytes(4).toString('hex')}` }] }]),
-    notBefore: new Date(now - skewOf(lifetimeMs)),
+    notBefore: new Date(now - SKEW_MS),
     notAfter: new Date(now + lifetimeMs),
     keys,
     signingAlgorithm: SIGNING,

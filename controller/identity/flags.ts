@@ -57,6 +57,7 @@ export function certificateTimes(
   if (certificateMs < 10_000) {
     throw new Error('--certificate-lifetime must be 10s or more: there must be time to renew.');
   }
+  if (lifetimeMs < 3_600_000) throw new Error('--ca-lifetime must be 1h or more.');
   // The last third of an authority's life is left for its successor, and for what it has signed.
   if (lifetimeMs / 3 < overlapMs + certificateMs) {
     throw new Error(

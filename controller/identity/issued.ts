@@ -26,6 +26,8 @@ export interface IssuedOptions {
   log: Log;
   metrics?: Metrics;
   lookEveryMs?: number;
+  /** Default: Math.random. */
+  random?: () => number;
 }
 
 /** One certificate of the controller's own. */
@@ -35,6 +37,7 @@ class OwnIdentity extends IdentityKeeper {
   constructor(
     private readonly profile: Profile,
     private readonly lifetimeMs: number,
+    private readonly random: () => number,
   ) {
     super();
   }
@@ -50,7 +53,7 @@ class OwnIdentity extends IdentityKeeper {
       return;
     }
     const made = await issue(authorities.current!, this.profile, this.lifetimeMs, now);
-    this.#renewAt = renewalTime(new X509Certificate(made.cert), Math.random());
+    this.#renewAt = renewalTime(new X509Certificate(made.cert), this.random());
     this.set({ ...made, ca });
   }
 
@@ -67,9 +70,9 @@ export class IssuedIdentity {
   #closed = false;
 
   private constructor(private readonly options: IssuedOptions) {
-    this.controller = new OwnIdentity(CONTROLLER_PROFILE, options.lifetimeMs);
-    this.signer = new OwnIdentity(SIGNER_PROFILE, options.lifetimeMs);
-    const { metrics } = options;
+    const { lifetimeMs, metrics, random = Math.random } = options;
+    this.controller = new OwnIdentity(CONTROLLER_PROFILE, lifetimeMs, random);
+    this.signer = new OwnIdentity(SIGNER_PROFILE, lifetimeMs, random);
     const seconds = (cert: string | undefined): number =>
       cert ? endOf(new X509Certificate(cert)) / 1000 : NaN;
     metrics?.gauge('lpm_certificate_expiry_seconds', 'When the certificate for the agents ends.', () =>
