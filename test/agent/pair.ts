@@ -30,6 +30,8 @@ export interface AgentNode {
   agent: AgentClient;
   /** "IP:port" of the agent, as other nodes reach it. */
   address: string;
+  /** A unix socket that leads to it from here. */
+  socket: string;
 }
 
 export interface Pair {
@@ -119,7 +121,13 @@ export async function startPair({
       ends.push(await relay(lab, join(dir, `${name}.sock`), addresses[key]));
       const cri = openCri(node.criSocket);
       ends.push(() => cri.close());
-      return { node, cri, agent: connect({ node }, controller), address: `${addresses[key]}:50051` };
+      return {
+        node,
+        cri,
+        agent: connect({ node }, controller),
+        address: `${addresses[key]}:50051`,
+        socket: join(dir, `${name}.sock`),
+      };
     };
     const a = await one('a');
     const b = await one('b');
