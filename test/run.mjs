@@ -23,12 +23,12 @@ const files = folders
 
 // What builds images and installs them into a cluster of its own takes three minutes, what sets up a dozen nodes four: they run when
 // they are named, or with all.
-const ON_DEMAND = /^test\/(e2e\/installed|install\/images|node-setup\/.*)\.test\.ts$/;
+const ON_DEMAND = /^test\/(e2e\/installed|install\/images|agent\/bad-callers|node-setup\/.*)\.test\.ts$/;
 const skipped =
   wanted.length > 0 || process.env.LPM_TESTS === 'all' ? [] : files.filter((file) => ON_DEMAND.test(file));
 if (skipped.length > 0) {
   console.log(
-    `Not run: ${skipped.join(', ')} (npm test -- install, npm test -- node-setup, or LPM_TESTS=all npm test)`,
+    `Not run: ${skipped.join(', ')} (npm test -- install, npm test -- node-setup, npm test -- bad-callers, or LPM_TESTS=all npm test)`,
   );
   for (const file of skipped) files.splice(files.indexOf(file), 1);
 }
