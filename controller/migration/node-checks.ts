@@ -52,6 +52,16 @@ export function nodeFindings(facts: NodeFacts, role: 'source' | 'target'): Findi
         ),
       );
     }
+    if (role === 'target' && info.ociRuntime === 'crun') {
+      refusals.push(
+        refusal(
+          'NotSupportedYet',
+          // Seen with crun 1.28: its restore takes "--manage-cgroups-mode ignore" for "soft".
+          `Node ${name} runs containers with crun, which cannot restore them into other cgroups than those of the source.`,
+          'Let both nodes run containers with runc (CRI-O: default_runtime = "runc"; drain a node before you change it).',
+        ),
+      );
+    }
     if (role === 'target' && !info.handlerReady) {
       refusals.push(
         refusal(
