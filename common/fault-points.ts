@@ -84,7 +84,8 @@ export const FAULT_POINTS = {
   'agent.restore.filled': 'The volumes are filled; the waiting handler has not been told.',
   'agent.restore.ready': 'The handler may restore; the agent watches what it does.',
   'agent.restore.held': 'All is restored, stands still, and runs for the runtime; nobody holds the claim.',
-  'agent.restore.claimed': 'The target holds the claim: the commit. The restored processes still stand still.',
+  'agent.restore.claimed':
+    'The target holds the claim: the commit. The restored processes still stand still.',
   'agent.restore.released': 'The restored processes execute; nobody is answered.',
   'agent.revoke.claimed': 'The claim is decided; what is half restored still lives.',
   'agent.thaw.marked': 'The checkpoint is marked as over; the source is still frozen.',
