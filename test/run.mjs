@@ -1,7 +1,6 @@
 // `npm test`: finds the test files and runs them with Node's own runner.
 //
-// Two rounds: what needs only this process tree runs in parallel; what starts nodes
-// runs one file after another, because the nodes share the machine's kernel and two cores.
+// Two rounds: what needs only this process tree, and what starts nodes, which share the machine's kernel and its cores.
 // Arguments narrow the choice: `npm test -- plugin/` runs the files whose path contains "plugin/".
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -40,7 +39,8 @@ const startsNodes = (file) =>
 const rounds = [
   // One more than the cores of a small machine: much of what they do is waiting.
   { title: 'Tests that need no node', files: files.filter((file) => !startsNodes(file)), concurrency: 3 },
-  { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 1 },
+  // Their nodes are waited for most of the time: two clusters at once take little longer than one.
+  { title: 'Tests on real nodes', files: files.filter(startsNodes), concurrency: 2 },
 ].filter((round) => round.files.length > 0);
 
 if (rounds.length === 0) {
