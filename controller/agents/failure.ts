@@ -59,7 +59,7 @@ export function fromServiceError(error: ServiceError, node: string, address: str
         'NotAuthorized',
         `The agent on node ${node} does not accept this controller: ${error.details}.`,
         {
-          hint: 'Check that controller and agents have certificates from the same CA, and restart them.',
+          hint: 'Check that controller and agents have certificates of the same authority: kubectl migrate doctor',
           cause: error,
         },
       );
@@ -93,6 +93,9 @@ function networkWords(details: string): string {
   if (details.includes('ECONNREFUSED')) return 'the connection was refused';
   if (/EHOSTUNREACH|ENETUNREACH/.test(details)) return 'there is no route to it';
   if (/ETIMEDOUT|ECONNRESET|Connection dropped|keepalive/i.test(details)) return 'the connection was lost';
+  // An agent that has no certificate yet closes every connection.
+  if (/before secure TLS connection/i.test(details))
+    return 'it closes every connection, as an agent without a certificate does (see its /readyz)';
   if (/certificate|altnames|self.signed|SSL|TLS/i.test(details)) {
     return `its certificate was not accepted (${details})`;
   }

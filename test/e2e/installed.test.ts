@@ -1,5 +1,6 @@
 /** The project as a cluster has it: from the images and the manifests, agents as privileged pods and the controller as a Deployment. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -213,6 +214,63 @@ describe('the project, installed with its manifests and images', { skip: skipped
     } finally {
       forward.kill();
     }
+  });
+
+  test('certificates and their authority are replaced while a pod moves to and fro', async () => {
+    const system = ['-n', SYSTEM_NAMESPACE];
+    const deployment = 'deployment/lpm-controller-manager';
+    // Certificates for some seconds, and a new authority that signs soon.
+    const add = ['--certificate-lifetime=20s', '--ca-overlap=20s'].map((value) => ({
+      op: 'add',
+      path: '/spec/template/spec/containers/0/args/-',
+      value,
+    }));
+    await it.must('patch', ...system, deployment, '--type=json', '-p', JSON.stringify(add));
+    await it.must('rollout', 'status', ...system, deployment, '--timeout=120s');
+    // What the agents have is valid for a day.
+    const before = await agents();
+    for (const { name } of cluster.nodes) {
+      await cluster.node(name).exec(['rm', '-f', '/var/lib/lpm/identity.json']);
+    }
+    await it.must('delete', 'pods', ...system, '-l', 'app=checkpoint-agent');
+    const fresh = await until('the agents are back', async () => {
+      const now = (await agents()).filter(
+        ({ metadata, status }) =>
+          !before.some((old) => old.metadata.uid === metadata.uid) &&
+          status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
+      );
+      return now.length === cluster.nodes.length && now;
+    });
+
+    const issuerOn = async (node: string): Promise<string> => {
+      const { stdout } = await cluster.node(node).exec(['cat', '/var/lib/lpm/identity.json']);
+      return new X509Certificate((JSON.parse(stdout) as { cert: string }).cert).issuer;
+    };
+    const old = await issuerOn(it.source);
+    await it.must('annotate', ...system, 'secret/lpm-ca', 'lpm.my.domain/rotate=now');
+    await it.startCounter('turning', it.source);
+    let name = 'turning';
+    let moves = 0;
+    const isReplaced = async (): Promise<boolean> =>
+      (await Promise.all(cluster.nodes.map((node) => issuerOn(node.name)))).every((issuer) => issuer !== old);
+    for (let wasReplaced = false; ; wasReplaced = await isReplaced()) {
+      const to = moves % 2 === 0 ? it.target : it.source;
+      const { code, stdout, stderr } = await it.kubectl('migrate', name, '--to', to);
+      assert.equal(code, 0, `${stdout}\n${stderr}`);
+      moves += 1;
+      name = moves === 1 ? 'turning-restored' : `turning-restored-${moves}`;
+      // Once more, with the new one everywhere.
+      if (wasReplaced) break;
+      assert.ok(moves < 50, `the authority is not replaced after ${moves} moves`);
+    }
+    await countsOn(name);
+    const now = await agents();
+    assert.deepEqual(
+      now.map(({ metadata }) => metadata.uid).sort(),
+      fresh.map(({ metadata }) => metadata.uid).sort(),
+      'no agent was restarted',
+    );
+    await it.must('delete', 'pod', name, '--grace-period=1');
   });
 
   for (const side of ['source', 'target'] as const) {
