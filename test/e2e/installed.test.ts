@@ -258,7 +258,7 @@ describe('the project, installed with its manifests and images', { skip: skipped
       const { code, stdout, stderr } = await it.kubectl('migrate', name, '--to', to);
       assert.equal(code, 0, `${stdout}\n${stderr}`);
       moves += 1;
-      name = moves === 1 ? 'turning-restored' : `turning-restored-${moves}`;
+      name = /^ +To: +(\S+) on /m.exec(stdout)![1]!;
       // Once more, with the new one everywhere.
       if (wasReplaced) break;
       assert.ok(moves < 50, `the authority is not replaced after ${moves} moves`);
