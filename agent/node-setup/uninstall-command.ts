@@ -1,8 +1,7 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Context } from '../context.js';
 import { whatIsMigrated } from './busy.js';
 import { NodeKeeper } from './keeper.js';
+import { removeState } from './remove-state.js';
 import { uninstallNode } from './uninstall.js';
 import { runtimeTools, type SetUpOptions } from './wire.js';
 
@@ -22,11 +21,10 @@ export async function uninstall(
     const { report, complete } = await uninstallNode(tools, { force });
     if (complete && !keepState) {
       // On the node itself: in the agent's container the folder is a mount, which stays.
-      for (const name of ['artifacts', 'pods', 'logs', 'archives', 'restored', 'node-setup']) {
-        rmSync(join(context.state.root, name), { recursive: true, force: true });
-      }
+      const left = removeState(context.state.root);
       await tools.files.removeEmpty(context.state.root);
-      report.push(`${context.state.root} is empty.`);
+      const { root } = context.state;
+      report.push(left.length === 0 ? `${root} is empty.` : `${root} still holds ${left.join(', ')}.`);
     }
     for (const sentence of report) process.stdout.write(`${sentence}\n`);
   } finally {
