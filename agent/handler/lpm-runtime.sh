@@ -126,6 +126,8 @@ at_pre_resume() {
     [ "$freezer" != "$outside" ] && set_out "$$" "$PPID" && set_frozen "$freezer" && still_traced &&
     echo "$freezer" >"$LPM_ATTEMPT/.frozen" && mv "$LPM_ATTEMPT/.frozen" "$LPM_ATTEMPT/frozen" || {
     echo "the restored processes could not be held: ${freezer:-no freezer}"
+    # As long as CRIU waits for this script it holds them; one that has died has let them go.
+    process "$PPID" && case $p_state in [ZXx]) false ;; esac || claim_late "$LPM_POD" "$LPM_ATTEMPT"
     kill_init
     : >"$LPM_ATTEMPT/killed"
     exit 1

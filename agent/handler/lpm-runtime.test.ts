@@ -53,6 +53,16 @@ if (-e "$fake/runtime-dies") {
 }
 unless (act("post-restore")) { kill 9, $init; exit 1 }
 write_to(">>", "$attempt/work/restore.log", "Running pre-resume scripts\n");
+if (-e "$fake/criu-dies") {
+  # The script finds that CRIU, which had started it, is gone.
+  my $script_pid = fork // die "fork: $!";
+  if ($script_pid == 0) {
+    $ENV{CRTOOLS_SCRIPT_ACTION} = "pre-resume";
+    exec "sh", "-c", 'while kill -0 "$PPID" 2>/dev/null; do :; done; . "$0"', $script;
+  }
+  pause_while(sub { qx(cat /proc/$script_pid/comm) ne "sh\\n" });
+  kill 9, $$;
+}
 act("pre-resume") unless -e "$fake/no-pre-resume";
 if (qx(cat /proc/$init/status 2>/dev/null) =~ /^State:\\s+[^ZX]/m) {
   write_to(">", "$fake/let-go", "");
@@ -657,6 +667,15 @@ test(
     assert.deepEqual(await it.processes(), []);
   },
 );
+
+test('what a CRIU that is killed before it is moved has let go is committed', { skip }, async (t) => {
+  const it = home(t);
+  it.put('fake/criu-dies');
+  makeReady(it);
+  assert.equal((await it.create()).code, 1);
+  assert.equal(claimRevoked(it.pod, migration).claim, Claim.CLAIM_COMMITTED);
+  assert.deepEqual(await it.processes(), []);
+});
 
 test('what executes because a script was killed is committed on the spot', { skip }, async (t) => {
   const it = home(t);
