@@ -268,6 +268,11 @@ async function checkpoint(
     const stoodMs = frozenMs ?? performance.now() - monotonicMs;
     context.metrics.add('lpm_agent_source_frozen_seconds_sum', '', stoodMs / 1000);
     context.metrics.add('lpm_agent_source_frozen_seconds_count');
+    context.metrics.add('lpm_agent_bytes_dumped_total', '', Number(result.totalBytes));
+    for (const { name, ms } of steps.named()) {
+      context.metrics.add('lpm_agent_step_seconds_sum', `step="${name}"`, ms / 1000);
+      context.metrics.add('lpm_agent_step_seconds_count', `step="${name}"`);
+    }
     log.info('checkpointed', { bytes: result.totalBytes, frozen_ms: Math.round(stoodMs) });
     return request.archive ? await pack(manifest, request.archive) : result;
   } catch (error) {

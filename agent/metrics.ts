@@ -64,6 +64,8 @@ const HELP: Readonly<Record<string, string>> = {
   lpm_agent_build_info: 'Which version runs here.',
   lpm_agent_operations_total: 'Operations by outcome.',
   lpm_agent_operation_seconds: 'Time that operations took.',
+  lpm_agent_bytes_dumped_total: 'Bytes of memory and files that checkpoints wrote.',
+  lpm_agent_step_seconds: 'Time that each step of checkpoints took.',
   lpm_agent_bytes_sent_total: 'Artifact bytes sent to other agents.',
   lpm_agent_bytes_received_total: 'Artifact bytes received from other agents.',
   lpm_agent_source_frozen_seconds: 'Time from the first freeze to the complete checkpoint.',

@@ -1,4 +1,4 @@
-import { Progress, Step } from '../proto/gen/lpm/v1/agent.js';
+import { Progress, Step, stepToJSON } from '../proto/gen/lpm/v1/agent.js';
 
 /**
  * Work that several callers can watch: whoever asks for the same UID joins it. It goes on when a caller goes away.
@@ -62,6 +62,14 @@ export class Steps {
     const known = this.taken.find((each) => each.step === step);
     if (known) known.ms += ms;
     else this.taken.push({ step, ms });
+  }
+
+  /** Each with the milliseconds that it took: `dump`. */
+  named(): { name: string; ms: number }[] {
+    return this.taken.map(({ step, ms }) => ({
+      name: stepToJSON(step).replace('STEP_', '').toLowerCase(),
+      ms,
+    }));
   }
 
   list(): { step: Step; duration: { seconds: bigint; nanos: number } }[] {

@@ -9,11 +9,11 @@ import type { Parts } from '../parts.js';
 import type { Requeue } from '../queue.js';
 import { act } from './act.js';
 import { MigrationContext } from './context.js';
+import { countEnded } from './count-ended.js';
 import { hasCriuLogs, storeCriuLogs } from './criu-logs.js';
 import { decide, isFinal } from './decide.js';
 import { observe } from './observe.js';
 import type { Decision, EventSpec, Observed } from './observed.js';
-import { isPreflight } from './preflight/is-preflight.js';
 
 /** Decisions that follow each other at once; more means that two states point at each other. */
 const MAX_TURNS = 20;
@@ -172,21 +172,7 @@ export class MigrationReconciler {
     const { status } = context.migration;
     await context.recorder.flush();
     await this.#setFinalizer(context, false);
-    const [metric, help] = isPreflight(context.migration)
-      ? ['lpm_preflights_total', 'Preflights that have ended.']
-      : ['lpm_migrations_total', 'Migrations that have ended.'];
-    this.parts.metrics.count(metric!, help!, {
-      outcome: status?.phase ?? '',
-      reason: status?.reason ?? '',
-    });
-    if (status?.downtimeMilliseconds !== undefined) {
-      this.parts.metrics.count(
-        'lpm_migration_downtime_milliseconds_sum',
-        'Downtime of all migrations that succeeded.',
-        {},
-        status.downtimeMilliseconds,
-      );
-    }
+    countEnded(this.parts.metrics, context.migration);
     context.log.info(`Ended: ${status?.message ?? ''}`, {
       phase: status?.phase,
       downtimeMilliseconds: status?.downtimeMilliseconds,

@@ -2,10 +2,10 @@ import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
-import { COMPONENTS } from './components.js';
+import { COMPONENTS, type ComponentName } from './components.js';
 
 interface Args extends KubeFlags {
-  component?: string[];
+  component?: ComponentName[];
   imageController?: string;
   imageAgent?: string;
   dryRun?: DryRun;
@@ -98,7 +98,7 @@ The images must be on the nodes (npm run images) or in a registry.`,
     const timeoutMs = durationFlag('timeout', args.timeout);
     const { install } = await import('./run.js');
     return install(invocation, args, {
-      components: [...new Set(args.component ?? [])],
+      components: args.component ?? [],
       ...(args.imageController === undefined ? {} : { imageController: args.imageController }),
       ...(args.imageAgent === undefined ? {} : { imageAgent: args.imageAgent }),
       ...(args.dryRun === undefined ? {} : { dryRun: args.dryRun }),

@@ -13,11 +13,12 @@ import { callBackAgents } from '../uninstall/take-back-nodes.js';
 import { ApiPaths } from './api-paths.js';
 import { apply, type Applied } from './apply.js';
 import { bundledManifests, type ManifestObject } from './bundled.js';
+import { complete, type ComponentName } from './components.js';
 import { withComponent, withImages } from './kustomize.js';
 import { rollout } from './rollout.js';
 
 export interface InstallWish {
-  components: string[];
+  components: ComponentName[];
   imageController?: string;
   imageAgent?: string;
   dryRun?: DryRun;
@@ -70,7 +71,7 @@ export async function install(
 /** The objects as they are applied. */
 async function wanted({ components, imageController, imageAgent }: InstallWish): Promise<ManifestObject[]> {
   const manifests = await bundledManifests();
-  const objects = components.reduce(
+  const objects = complete(components).reduce(
     (sum, name) => withComponent(sum, manifests.components[name]!),
     manifests.objects,
   );

@@ -1,5 +1,6 @@
 /** The objects of the manifests, in the order opposite to that in which they are made, CRDs last. */
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
+import { messageOf } from '../../common/errors.js';
 import { ApiError } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { KubeObject } from '../../common/kube/types.js';
@@ -7,10 +8,12 @@ import { REPOSITORY_CLAIM, resources } from '../doctor/objects.js';
 import { ApiPaths } from '../install/api-paths.js';
 import type { ManifestObject, Manifests } from '../install/bundled.js';
 import { CHECKPOINT_CRDS } from './inventory.js';
-import { untilGone, type Patience } from './until-gone.js';
+import { Left, untilGone, type Patience } from './until-gone.js';
 
 const PART_OF = 'app.kubernetes.io/part-of';
 const OURS = 'kubectl-migrate';
+/** Milliseconds for the deletion of a volume, which is others' work. */
+const VOLUME_MS = 60_000;
 
 type Say = (text: string) => void;
 
@@ -27,11 +30,17 @@ export function deletionSteps(
     (keep.claim && (kind === 'Namespace' || STORAGE.has(kind) || isProvisioner(metadata)));
   const rest = all.filter((object) => !isKept(object));
   const ofKind = (...kinds: string[]) => rest.filter(({ kind }) => kinds.includes(kind));
-  const first = ofKind('DaemonSet', 'Deployment', 'Job');
+  const first = ofKind('DaemonSet', 'Deployment', 'Job').filter(
+    ({ kind, metadata }) => kind === 'Job' || metadata.namespace === SYSTEM_NAMESPACE,
+  );
+  // While who provides it still works: else its volume stays.
+  const storage = ofKind('PersistentVolumeClaim');
   const last = ofKind('CustomResourceDefinition');
   const namespace = ofKind('Namespace');
-  const middle = rest.filter((object) => ![first, last, namespace].some((step) => step.includes(object)));
-  return [first, middle, namespace, last].filter((step) => step.length > 0);
+  const middle = rest.filter(
+    (object) => ![first, storage, last, namespace].some((step) => step.includes(object)),
+  );
+  return [first, storage, middle, namespace, last].filter((step) => step.length > 0);
 }
 
 const STORAGE = new Set(['PersistentVolumeClaim', 'StorageClass']);
@@ -46,9 +55,8 @@ export async function deleteManifests(
   patience: Patience,
   say: Say,
 ): Promise<void> {
-  const claim =
-    keepCheckpoints &&
-    (await resources(client).claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE)) !== undefined;
+  const found = await resources(client).claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE);
+  const claim = keepCheckpoints && found !== undefined;
   const paths = new ApiPaths(client);
   for (const step of deletionSteps(manifests, { crds: keepCheckpoints, claim })) {
     const deleted: { path: string; shown: string }[] = [];
@@ -64,11 +72,31 @@ export async function deleteManifests(
       for (const { path, shown } of deleted) if (await find(client, path)) left.push(shown);
       return left;
     });
+    if (step.some(({ kind }) => kind === 'PersistentVolumeClaim') && found?.spec?.volumeName) {
+      await volumeGone(client, found.spec.volumeName, patience, say);
+    }
   }
   if (claim)
     say(
       `The namespace ${SYSTEM_NAMESPACE} stays with the claim ${REPOSITORY_CLAIM}, on which the archives lie.`,
     );
+}
+
+/** Whoever provides storage deletes a volume when its claim is gone, if its policy says so. */
+async function volumeGone(client: KubeClient, name: string, patience: Patience, say: Say): Promise<void> {
+  const path = `/api/v1/persistentvolumes/${encodeURIComponent(name)}`;
+  const timeoutMs = Math.min(VOLUME_MS, patience.timeoutMs || VOLUME_MS);
+  const isDeleted = (volume: KubeObject | undefined): boolean =>
+    (volume as (KubeObject & { spec?: { persistentVolumeReclaimPolicy?: string } }) | undefined)?.spec
+      ?.persistentVolumeReclaimPolicy === 'Delete';
+  try {
+    await untilGone('The volume', { ...patience, timeoutMs }, async () =>
+      isDeleted(await find(client, path)) ? [name] : [],
+    );
+  } catch (error) {
+    if (error instanceof Left) throw error;
+    say(`warning: ${messageOf(error)} See: kubectl describe pv ${name}`);
+  }
 }
 
 /** Whether it was there and is ours. Somebody else's of the same name (a provisioner that others use as well) stays. */

@@ -81,11 +81,16 @@ describe('an uninstallation', () => {
   test('deletes programs first, then what they need, then the namespace, and the CRDs last', async () => {
     const steps = deletionSteps(await bundledManifests(), { crds: false, claim: false });
     const kinds = steps.map((step) => [...new Set(step.map(({ kind }) => kind))].sort());
-    assert.deepEqual(kinds[0]!.includes('DaemonSet') && kinds[0]!.includes('Deployment'), true);
-    assert.ok(kinds[1]!.includes('RuntimeClass') && kinds[1]!.includes('ClusterRole'));
-    assert.deepEqual(kinds[2], ['Namespace']);
-    assert.deepEqual(kinds[3], ['CustomResourceDefinition']);
-    assert.equal(steps[3]!.length, 5);
+    assert.deepEqual(kinds[0], ['DaemonSet', 'Deployment', 'Job']);
+    assert.deepEqual(kinds[1], ['PersistentVolumeClaim']);
+    assert.ok(kinds[2]!.includes('RuntimeClass') && kinds[2]!.includes('ClusterRole'));
+    // What provides the claim's volume goes after the claim.
+    assert.ok(
+      steps[2]!.some(({ kind, metadata }) => kind === 'Deployment' && metadata.namespace === 'kube-system'),
+    );
+    assert.deepEqual(kinds[3], ['Namespace']);
+    assert.deepEqual(kinds[4], ['CustomResourceDefinition']);
+    assert.equal(steps[4]!.length, 5);
   });
 
   test('that keeps checkpoints leaves their CRDs, and the namespace when the archives lie on its claim', async () => {

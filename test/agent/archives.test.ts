@@ -317,6 +317,8 @@ test('archives of checkpoints', { skip }, async (t) => {
         '-e',
         "fetch('http://127.0.0.1:50052/metrics').then((answer) => answer.text()).then(console.log)",
       );
+      assert.match(metrics, /^lpm_agent_bytes_dumped_total [1-9]\d*$/m);
+      assert.match(metrics, /^lpm_agent_step_seconds_count\{step="dump"\} [1-9]\d*$/m);
       assert.match(metrics, /^lpm_agent_archives [1-9]\d*$/m);
       assert.match(metrics, /^lpm_agent_archive_bytes [1-9]\d*$/m);
       assert.match(metrics, /^lpm_agent_repository_free_bytes [1-9]\d*$/m);

@@ -1,6 +1,6 @@
 /** The manifests as a cluster takes them: one set of objects by each way of applying it, accepted by the API servers. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { AGENT_LABEL, AGENT_PORT, CONTROLLER_LABEL, SYSTEM_NAMESPACE } from '../
 import type { KubeObject } from '../../common/kube/types.js';
 import { installYaml } from '../../manifests/install.mjs';
 import { bundledManifests } from '../../plugin/install/bundled.js';
-import { COMPONENTS } from '../../plugin/install/components.js';
+import { complete, COMPONENTS, type ComponentName } from '../../plugin/install/components.js';
 import { withComponent } from '../../plugin/install/kustomize.js';
 import { startTestApiServer } from '../cluster/apiserver/testing.js';
 import { repository } from '../cluster/paths.js';
@@ -96,11 +96,13 @@ describe('the plugin installs what kustomize makes', () => {
     assert.deepEqual([...COMPONENTS], Object.keys((await bundledManifests()).components));
   });
 
-  for (const names of [...COMPONENTS.map((name) => [name]), [...COMPONENTS]]) {
+  for (const names of [...COMPONENTS.map((name): ComponentName[] => [name]), [...COMPONENTS]]) {
     test(`with ${names.length === 1 ? names[0] : 'all components'}`, async () => {
       const { objects: base, components } = await bundledManifests();
-      const made = names.reduce((sum, name) => withComponent(sum, components[name]!), base);
-      const wanted = await withComponents(names, (folder) => must('kubectl', ['kustomize', folder]));
+      const made = complete(names).reduce((sum, name) => withComponent(sum, components[name]!), base);
+      const wanted = await withComponents(complete(names), (folder) =>
+        must('kubectl', ['kustomize', folder]),
+      );
       assert.deepEqual(
         made.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)),
         sorted(wanted),
@@ -185,6 +187,85 @@ test('metrics of every pod are found by the names of its ports', async () => {
   }
 });
 
+test('with Services, too, the metrics of every pod are found', async () => {
+  const all = objects(
+    await withComponents(['service-monitor'], (folder) => must('kubectl', ['kustomize', folder])),
+  );
+  interface Service extends KubeObject {
+    spec: { selector: Record<string, string>; ports: { name: string }[] };
+  }
+  interface Monitor extends KubeObject {
+    spec: { selector: { matchLabels: Record<string, string> }; endpoints: { port: string }[] };
+  }
+  const services = all.filter(({ kind }) => kind === 'Service') as Service[];
+  for (const { metadata, spec } of all.filter(({ kind }) => kind === 'ServiceMonitor') as Monitor[]) {
+    const [[key, value]] = Object.entries(spec.selector.matchLabels) as [[string, string]];
+    const [service] = services.filter((one) => one.metadata.labels?.[key] === value);
+    assert.ok(service, `a Service for ${metadata.name}`);
+    assert.ok(service.spec.ports.some(({ name }) => name === spec.endpoints[0]!.port));
+    const [[label, of]] = Object.entries(service.spec.selector) as [[string, string]];
+    const pods = all.filter(({ kind }) => kind === 'Deployment' || kind === 'DaemonSet') as Workload[];
+    assert.ok(pods.some(({ spec: { template } }) => template.metadata.labels[label] === of));
+  }
+});
+
+describe('the NFS server of the guide', () => {
+  const named = async (): Promise<Map<string, KubeObject>> => {
+    const all = objects(
+      await withComponents(['checkpoint-repo-claim', 'nfs'], (folder) =>
+        must('kubectl', ['kustomize', folder]),
+      ),
+    );
+    return new Map(all.map((object) => [nameOf(object), object]));
+  };
+
+  test('has its names, and serves the claim of the repository', async () => {
+    const all = await named();
+    for (const name of [
+      'Job/kube-system/nfs-setup',
+      'ConfigMap/kube-system/nfs-setup-script',
+      'Deployment/kube-system/nfs-subdir-external-provisioner',
+    ]) {
+      assert.ok(all.has(name), name);
+    }
+    const provisioner = all.get('Deployment/kube-system/nfs-subdir-external-provisioner') as Workload;
+    assert.equal(provisioner.spec.template.metadata.labels['app'], 'nfs-subdir-external-provisioner');
+    const claim = all.get(`PersistentVolumeClaim/${SYSTEM_NAMESPACE}/checkpoint-repo`) as KubeObject & {
+      spec: { storageClassName: string };
+    };
+    assert.ok(all.has(`StorageClass/${claim.spec.storageClassName}`));
+  });
+
+  test('its script exports one folder to the clients that it is told, as often as it is called', async () => {
+    const { data } = (await named()).get('ConfigMap/kube-system/nfs-setup-script') as KubeObject & {
+      data: Record<string, string>;
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'lpm-nfs-'));
+    try {
+      const bin = join(folder, 'bin');
+      mkdirSync(bin);
+      const write = (name: string, text: string) =>
+        writeFileSync(join(bin, name), `#!/bin/sh\n${text}`, { mode: 0o755 });
+      write('systemctl', 'exit 0\n');
+      write('exportfs', 'if [ "$1" = -s ]; then cat "$EXPORTS"/*.exports; fi\n');
+      const env = {
+        PATH: `${bin}:${process.env.PATH}`,
+        CLIENTS: '10.1.2.0/24 10.1.3.4',
+        FOLDER: join(folder, 'srv'),
+        EXPORTS: join(folder, 'exports.d'),
+      };
+      for (let time = 0; time < 2; time++) await must('sh', ['-c', data['setup.sh']!], { env });
+      const options = '(rw,sync,no_subtree_check,no_root_squash)';
+      assert.equal(
+        readFileSync(join(folder, 'exports.d/lpm-checkpoints.exports'), 'utf8'),
+        `${env.FOLDER} 10.1.2.0/24${options} 10.1.3.4${options}\n`,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe('every object and sample is accepted', () => {
   const accepts = async (kubeconfig: string): Promise<void> => {
     const kubectl = (...args: string[]): Promise<string> =>
@@ -195,7 +276,7 @@ describe('every object and sample is accepted', () => {
     const strict = ['--dry-run=server', '--validate=strict', '-o', 'name'];
     const made = (await kubectl('apply', ...strict, '-k', manifests)).trim().split('\n');
     assert.equal(made.length, objects(await installYaml()).length, 'every object is named');
-    await withComponents(['checkpoint-repo-claim', 'network-policy', 'archive-encryption'], (folder) =>
+    await withComponents(['checkpoint-repo-claim', 'network-policy', 'nfs', 'archive-encryption'], (folder) =>
       kubectl('apply', ...strict, '-k', folder),
     );
     await until('samples are accepted', () => kubectl('apply', ...strict, '-f', join(manifests, 'samples')));
