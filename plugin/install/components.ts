@@ -3,6 +3,7 @@ export const COMPONENTS = [
   'archive-encryption',
   'cert-manager',
   'checkpoint-repo-claim',
+  'manual-node-setup',
   'network-policy',
   'nfs',
   'pod-monitor',

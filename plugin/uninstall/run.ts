@@ -10,7 +10,7 @@ import { deleteManifests } from './delete-manifests.js';
 import { deleteCheckpoints, deleteMigrations } from './delete-resources.js';
 import { takeInventory } from './inventory.js';
 import { archivesLeft, judgeUninstall, stakes } from './judge.js';
-import { takeBackNodes, unlabelNodes } from './take-back-nodes.js';
+import { setsUpNodes, takeBackNodes, unlabelNodes } from './take-back-nodes.js';
 import { Left, type Patience } from './until-gone.js';
 
 export interface UninstallWish {
@@ -48,7 +48,7 @@ export async function uninstall(
     if (!wish.keepCheckpoints) await deleteCheckpoints(client, found, patience, say);
     const { daemonSet, nodes } = found;
     // Nodes that were set up by hand are as somebody wanted them.
-    if (daemonSet?.spec?.template.spec?.containers[0]?.args?.includes('--setup-node')) {
+    if (daemonSet && setsUpNodes(daemonSet)) {
       const options = { force: wish.force, keepState: wish.keepCheckpoints };
       await takeBackNodes(client, daemonSet, nodes, options, patience, say);
     }

@@ -35,6 +35,12 @@ const LABEL = `${GROUP}/takes-back`;
 const AT_ONCE = 2;
 const LOOK_MS = 300;
 
+/** Whether the agents set up their nodes. Of a flag and its opposite the last one counts. */
+export function setsUpNodes({ spec }: DaemonSet): boolean {
+  const args = spec?.template.spec?.containers[0]?.args ?? [];
+  return args.findLast((arg) => arg === '--setup-node' || arg === '--no-setup-node') === '--setup-node';
+}
+
 /** @throws CliError when a node cannot be brought back and it is not to be forced */
 export async function takeBackNodes(
   client: KubeClient,
