@@ -22,6 +22,7 @@ import type { Log } from './log.js';
 import { Metrics } from './metrics.js';
 import { REJOIN_MS } from './migration/frozen.js';
 import { MigrationReconciler } from './migration/reconcile.js';
+import { NodeLabeller } from './node-labels/labeller.js';
 import type { Parts } from './parts.js';
 import { Sweeper, type SweepTimes } from './sweep/sweeper.js';
 import { WorkQueue, type Requeue } from './queue.js';
@@ -47,6 +48,8 @@ export interface ControllerOptions {
   metrics?: Metrics;
   /** How often, and how soon, what nobody works with any more is put an end to. */
   sweepTimes?: SweepTimes;
+  /** Milliseconds between two looks at how ready the nodes are. */
+  labelEveryMs?: number;
 }
 
 export interface Controller {
@@ -191,6 +194,7 @@ export function runController(options: ControllerOptions): Controller {
     leadership.isLeader ? 1 : 0,
   );
   const sweeper = new Sweeper(parts, options.sweepTimes);
+  const labeller = new NodeLabeller(parts, options.labelEveryMs);
 
   for (const cache of allCaches(caches)) cache.start();
   let stopped = false;
@@ -199,12 +203,14 @@ export function runController(options: ControllerOptions): Controller {
     if (stopped) return;
     for (const one of Object.values(queues)) one.start();
     sweeper.start();
+    labeller.start();
     log.info('The controller works.', { migrations: caches.migrations.list().length });
   });
   leadership.lost.addEventListener('abort', () => {
     stopped = true;
     for (const one of Object.values(queues)) void one.stop();
     void sweeper.stop();
+    void labeller.stop();
     void agents.close();
   });
 
@@ -217,7 +223,7 @@ export function runController(options: ControllerOptions): Controller {
     started,
     async stop() {
       stopped = true;
-      await sweeper.stop();
+      await Promise.all([sweeper.stop(), labeller.stop()]);
       await Promise.all(Object.values(queues).map((one) => one.stop()));
       await Promise.all(allCaches(caches).map((cache) => cache.stop()));
       await migrations.flush();

@@ -47,6 +47,17 @@ export const ANNOTATION = {
   sourcePodUid: `${GROUP}/source-pod-uid`,
 } as const;
 
+/** Labels on a node, from what its agent says. `ready` is "true" when a pod can be restored there. */
+export const NODE_LABEL = {
+  ready: `${GROUP}/ready`,
+  runtime: `${GROUP}/runtime`,
+  ociRuntime: `${GROUP}/oci-runtime`,
+  criu: `${GROUP}/criu`,
+} as const;
+
+/** Annotation on a node that is not ready: why. */
+export const NODE_ANNOTATION = { problem: `${GROUP}/problem` } as const;
+
 /** Name of the ConfigMap that holds CRIU's logs of a migration (object names have at most 253 characters). */
 export function criuLogName(migration: string): string {
   return `${migration.slice(0, 253 - '-criu-log'.length)}-criu-log`;

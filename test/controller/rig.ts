@@ -83,6 +83,7 @@ export class Rig {
       }),
       agentTimeouts: { callMs: 2000, workMs: 2000, silenceMs: 2000 },
       sweepTimes: { everyMs: 200, graceMs: 1000 },
+      labelEveryMs: 200,
       ...options,
     });
     await controller.started;
