@@ -25,6 +25,9 @@ export class Cri {
   constructor(private readonly socket: string) {
     this.client = new RuntimeServiceClient(`unix:${socket}`, credentials.createInsecure(), {
       'grpc.max_receive_message_length': 16 << 20,
+      // A runtime that is restarted is back within seconds: gRPC's default waits grow to two minutes.
+      'grpc.initial_reconnect_backoff_ms': 200,
+      'grpc.max_reconnect_backoff_ms': 2000,
     });
   }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildImages, type ImageArchive } from '../../manifests/images/build.js';
+import { debianRoot } from '../cluster/debian-root.js';
 import { repository } from '../cluster/paths.js';
 import { must } from '../cluster/run.js';
 
@@ -93,5 +94,30 @@ describe('the images', { skip }, () => {
     assert.ok(Number(major) * 100 + Number(minor) >= 401, `CRIU ${major}.${minor}`);
     assert.match(await onNode('iptables-restore'), /^iptables-restore v\d/);
     assert.match(await onNode('tar'), /GNU tar/);
+  });
+
+  test('of the agent brings a CRIU that dumps and restores on Debian 12, which has an older C library', async () => {
+    const older = await debianRoot(
+      {
+        name: 'plain-root',
+        what: 'an older node',
+        packages: ['iproute2', 'procps', 'tar'],
+        suite: 'bookworm',
+      },
+      () => {},
+    );
+    const { root } = await open('checkpoint-agent');
+    const work = mkdtempSync(join(folder, 'older-'));
+    for (const name of ['upper/opt', 'work', 'merged']) mkdirSync(join(work, name), { recursive: true });
+    await must('cp', ['-a', join(root, 'opt/lpm'), join(work, 'upper/opt')]);
+    const script = new URL('older-node.sh', import.meta.url).pathname;
+    const said = await must('unshare', [
+      ...['--mount', '--pid', '--fork', '--ipc', '--uts', '--kill-child'],
+      ...['sh', script, work, older],
+    ]);
+    assert.match(said, /^Version: 4\.\d/);
+    assert.match(said, /GNU tar/);
+    assert.match(said, /^iptables-restore v\d/m);
+    assert.match(said, /^counts on$/m);
   });
 });

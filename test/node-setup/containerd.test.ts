@@ -1,6 +1,6 @@
 /** The set-up of nodes with real containerd, 1.7 and 2, as their administrators have configured them. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { counterPod, runPod, type RunningPod } from '../cluster/cri.js';
 import { pauseImage } from '../cluster/images/images.js';
@@ -253,6 +253,27 @@ describe('a node that cannot be set up is left as it was', { skip }, () => {
     assert.deepEqual(await here.files(), before);
   });
 });
+
+test(
+  'an upgrade replaces the handler, restarts nothing, and leaves pods that run with it alone',
+  { skip },
+  async (t) => {
+    const here = await settingUp({ config: version3 });
+    t.after(() => here.stop());
+    await here.agent(['ready', 'failed']);
+    const pod = await runPod(here.node, here.cri, { ...counterPod, name: 'mine', handler: 'lpm' });
+    const pid = here.runtimePid();
+    const before = await here.files();
+    appendFileSync(here.shippedHandler, '# A newer one.\n');
+    assert.equal((await here.agent(['ready', 'failed'])).setUp, 'ready');
+    const { 'opt/lpm/bin/lpm-runtime': handler, ...others } = await here.files();
+    assert.match(handler ?? '', /# A newer one\.\n$/);
+    assert.deepEqual({ ...others, 'opt/lpm/bin/lpm-runtime': before['opt/lpm/bin/lpm-runtime'] }, before);
+    assert.equal(here.runtimePid(), pid);
+    await countsOn(here, pod);
+    await pod.remove();
+  },
+);
 
 test('a node is not touched while something on it is frozen', { skip }, async (t) => {
   const here = await settingUp({ config: version3 });

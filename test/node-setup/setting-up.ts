@@ -53,6 +53,8 @@ export interface SettingUp {
   info(): Promise<GetNodeInfoResponse>;
   endAgent(): Promise<void>;
   uninstall(...flags: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** The handler in the agent's image. */
+  shippedHandler: string;
   /** Every file of the administrator's and ours: path → contents. */
   files(): Promise<Record<string, string>>;
   /** PID of containerd inside the node. */
@@ -108,6 +110,7 @@ export async function settingUp({ root, config, files = {} }: AdminNode): Promis
     return {
       node,
       cri,
+      shippedHandler: join(shipped, 'lpm-runtime'),
       info: () => client.call('getNodeInfo', {}),
       agent: async (states, ...flags) => {
         if (started) await endAgent();
