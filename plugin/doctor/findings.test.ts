@@ -341,6 +341,14 @@ describe('doctor finds', () => {
       fails(find(bare, 'node-setup'), /containerd:\/\/2\.1\.9 does not offer the handler lpm/);
     });
 
+    test('that says why it is not set up', () => {
+      const unready = withNode((one) => {
+        one.metadata.labels!['lpm.my.domain/ready'] = 'false';
+        one.metadata.annotations = { 'lpm.my.domain/problem': 'CRIU is not installed on this node.' };
+      });
+      fails(find(unready, 'node-setup'), /^The node is not set up: CRIU is not installed on this node\.$/);
+    });
+
     test('whose runtime must be started again before it has the handler', () => {
       const set = withNode((one) => (one.status!.runtimeHandlers = [{ name: 'runc' }]));
       fails(find(set, 'node-setup'), /must be started again/, /systemctl restart containerd/);

@@ -1,9 +1,9 @@
 /** What a node must have so that pods move from and to it: the runtime handler, CRIU. */
-import { GROUP, RUNTIME_CLASS } from '../../../common/api/names.js';
+import { NODE_ANNOTATION, NODE_LABEL, RUNTIME_CLASS } from '../../../common/api/names.js';
 import type { Node } from '../../../common/kube/types.js';
 import { Check, type Finding } from '../finding.js';
 
-const READY = `${GROUP}/ready`;
+const READY = NODE_LABEL.ready;
 
 export function nodeSetUp(nodes: readonly Node[]): Finding[] {
   return nodes.map(oneNode);
@@ -15,7 +15,7 @@ function oneNode({ metadata, status }: Node): Finding {
   const handlers = status?.runtimeHandlers?.map((handler) => handler.name ?? '').filter(Boolean);
   const runtime = status?.nodeInfo?.containerRuntimeVersion ?? 'the container runtime';
   const logs = `kubectl logs -n live-pod-migration-controller-system -l app=checkpoint-agent --prefix --tail=50 # what the agent of ${name} says`;
-  const facts = factsOf(annotations);
+  const facts = factsOf(labels);
   if (labels[READY] === 'true') {
     if (handlers && !handlers.includes(RUNTIME_CLASS)) {
       return check.fail(
@@ -26,7 +26,7 @@ function oneNode({ metadata, status }: Node): Finding {
     return check.ok([runtime, facts].filter(Boolean).join(', '));
   }
   if (labels[READY] !== undefined) {
-    const why = problemOf(annotations) ?? 'its agent does not say why';
+    const why = annotations[NODE_ANNOTATION.problem] ?? 'its agent does not say why';
     return check.fail(`The node is not set up: ${why}.`.replace(/\.\.$/, '.'), logs);
   }
   if (handlers?.includes(RUNTIME_CLASS)) return check.ok(`${runtime}, handler ${RUNTIME_CLASS}`);
@@ -45,12 +45,7 @@ function oneNode({ metadata, status }: Node): Finding {
 const unitOf = (runtime: string): string => (runtime.startsWith('cri-o') ? 'crio' : 'containerd');
 
 /** What the agent has reported of the node, as far as people want to know it. */
-function factsOf(annotations: Record<string, string>): string {
-  return Object.entries(annotations)
-    .filter(([key]) => key.startsWith(`${GROUP}/`) && /criu/.test(key))
-    .map(([, value]) => `CRIU ${value}`)
-    .join(', ');
+function factsOf(labels: Record<string, string>): string {
+  const { [NODE_LABEL.ociRuntime]: oci, [NODE_LABEL.criu]: criu } = labels;
+  return [oci, criu && `CRIU ${criu}`].filter(Boolean).join(', ');
 }
-
-const problemOf = (annotations: Record<string, string>): string | undefined =>
-  annotations[`${GROUP}/problem`];
