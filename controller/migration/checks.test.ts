@@ -325,6 +325,14 @@ test('a NoSchedule taint only warns, a tolerated NoExecute taint says nothing', 
   assert.deepEqual(tolerated.warnings, []);
 });
 
+test('where no node is named, one that the scheduler would not choose is none to choose from', () => {
+  const { candidates, refusals } = checks(
+    someFacts({ ...tainted('NoSchedule'), migration: aMigration({ targetNode: undefined }) }),
+  );
+  assert.deepEqual(candidates, []);
+  assert.match(refusals[0]?.message ?? '', /k8s-master has the taint .* the scheduler does not choose it\./);
+});
+
 test('the same node is allowed when it is asked for', () => {
   const verdict = checks(
     someFacts({

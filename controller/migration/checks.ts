@@ -167,7 +167,7 @@ function judgedTargets(facts: MigrationFacts): JudgedTarget[] {
   });
 }
 
-function targetChecks({ pod, source, inspection }: MigrationFacts, target: NodeFacts): Check[] {
+function targetChecks({ migration, pod, source, inspection }: MigrationFacts, target: NodeFacts): Check[] {
   const info = target.agent?.value;
   const sourceInfo = source?.agent?.value;
   const found = [
@@ -175,7 +175,7 @@ function targetChecks({ pod, source, inspection }: MigrationFacts, target: NodeF
       'TargetNode',
       `${equipment(target)}.`,
       nodeFindings(target, 'target'),
-      placementFindings(pod!, target),
+      placementFindings(pod!, target, migration.spec.targetNode !== undefined),
     ),
   ];
   if (source && sourceInfo && info) {

@@ -75,8 +75,8 @@ export function nodeFindings(facts: NodeFacts, role: 'source' | 'target'): Findi
   return { refusals, warnings: [] };
 }
 
-/** Whether the pod may be bound to the target. */
-export function placementFindings(pod: Pod, target: NodeFacts): Findings {
+/** Whether the pod may be bound to the target; where none is `named`, whether the scheduler would choose it. */
+export function placementFindings(pod: Pod, target: NodeFacts, named = true): Findings {
   const refusals: Refusal[] = [];
   const warnings: string[] = [];
   const { node, name } = target;
@@ -92,7 +92,15 @@ export function placementFindings(pod: Pod, target: NodeFacts): Findings {
     );
   }
   const noSchedule = untolerated(pod.spec, node, 'NoSchedule');
-  if (noSchedule.length > 0) {
+  if (noSchedule.length > 0 && !named) {
+    refusals.push(
+      refusal(
+        'NodeTainted',
+        `Node ${name} has the taint ${taintNames(noSchedule)} (NoSchedule), which the pod does not tolerate: the scheduler does not choose it.`,
+        'Name the node to place the pod there all the same, or give the pod a toleration.',
+      ),
+    );
+  } else if (noSchedule.length > 0) {
     warnings.push(
       `Node ${name} has the taint ${taintNames(noSchedule)} (NoSchedule), which the pod does not tolerate; it is placed there all the same because that node was asked for.`,
     );

@@ -87,6 +87,85 @@ describe('a migration that cannot be', { skip: skipped }, () => {
     }
   });
 
+  test('a dry run makes every check on the nodes themselves, and touches nothing', async () => {
+    const id = await containerId();
+    const { code, stdout, stderr } = await it.kubectl('migrate', 'counter', '--to', it.target, '--dry-run');
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, new RegExp(`^TargetNode +(Pass|Warn) +.*${it.target}`, 'm'));
+    assert.match(stdout, /^TargetPod +Pass +The API server would accept pod counter-restored\.$/m);
+    assert.match(stderr, /Nothing was changed\./);
+    assert.equal(await containerId(), id, 'the container was not restarted');
+    assert.equal(await it.must('get', 'pods,podmigrations', '-o', 'name'), 'pod/counter\n');
+  });
+
+  test(
+    'a folder of the node is taken for the same only when somebody says so, and rolled back where it is not',
+    { skip: skippedUnlessLocal },
+    async () => {
+      const { nodes } = it.local();
+      for (const node of nodes) {
+        const made = await node.exec([
+          'sh',
+          '-ec',
+          'mkdir -p /srv/lpm; echo the same everywhere > /srv/lpm/data',
+        ]);
+        assert.equal(made.code, 0, made.stderr);
+      }
+      // Holds the file open and counts.
+      const script =
+        'exec 3</shared/data; n=0; while true; do n=$((n + 1)); echo "Count=$n" >> /data/counter.log; sleep 0.05; done';
+      await it.apply({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'shared' },
+        spec: {
+          nodeName: it.source,
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            {
+              name: 'counter',
+              image: 'busybox:1.35',
+              command: ['/bin/sh', '-c', script],
+              volumeMounts: [
+                { name: 'shared', mountPath: '/shared' },
+                { name: 'data', mountPath: '/data' },
+              ],
+            },
+          ],
+          volumes: [
+            { name: 'shared', hostPath: { path: '/srv/lpm', type: 'Directory' } },
+            { name: 'data', emptyDir: {} },
+          ],
+        },
+      });
+      try {
+        await until('it counts', async () => (await it.countsInFile('shared')).length > 5);
+        const refused = await it.kubectl('migrate', 'shared', '--to', it.target);
+        assert.equal(refused.code, 1);
+        assert.match(refused.stderr, /is a folder of the node \(hostPath\).*\n.*--allow-host-path/s);
+
+        const target = it.local().node(it.target);
+        await target.exec(['sh', '-c', 'echo something else altogether > /srv/lpm/data']);
+        const differs = await it.kubectl('migrate', 'shared', '--to', it.target, '--allow-host-path');
+        assert.equal(differs.code, 1, differs.stdout);
+        assert.match(differs.stderr, /The pod .*\/shared runs on|runs on as before/);
+
+        await target.exec(['sh', '-c', 'echo the same everywhere > /srv/lpm/data']);
+        const moved = await it.kubectl('migrate', 'shared', '--to', it.target, '--allow-host-path');
+        assert.equal(moved.code, 0, moved.stderr);
+        const counts = await it.countsInFile('shared-restored');
+        assert.equal(countProblem(counts), undefined);
+        assert.match(
+          await it.must('exec', 'shared-restored', '--', 'cat', '/proc/1/fd/3'),
+          /^the same everywhere\n$/,
+        );
+      } finally {
+        await it.must('delete', 'pod', 'shared', 'shared-restored', '--ignore-not-found', '--grace-period=1');
+        await it.must('delete', 'podmigrations', '--all');
+      }
+    },
+  );
+
   test('a cluster that cannot be reached is said to be so', async () => {
     const { code, stderr } = await it.kubectl(
       'migrate',

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { delimiter } from 'node:path';
-import { promisify } from 'node:util';
 import { targetSilent } from '../../plugin/stuck.testing.js';
+import { openTerminal } from '../support/terminal.js';
 import { buildPlugins, missing, until, type Plugins } from './programs.js';
 import {
   addNamespace,
@@ -15,14 +14,12 @@ import {
   type World,
 } from './world.js';
 
-const run = promisify(execFile);
 const skip = (await missing('tmux')) || (await missing('kubectl'));
 
 describe('in a real terminal', { skip }, () => {
   let plugins: Plugins;
   let world: World;
   let stop: () => void = () => {};
-  let screens = 0;
   before(async () => {
     plugins = await buildPlugins();
     world = await startWorld();
@@ -43,27 +40,17 @@ describe('in a real terminal', { skip }, () => {
   });
 
   /** A terminal of its own that runs one command line and shows its exit code at the end. */
-  async function open(command: string, { columns = 80, env = '' } = {}) {
-    const socket = `lpm-test-${process.pid}-${++screens}`;
-    const tmux = (...args: string[]) => run('tmux', ['-L', socket, '-f', '/dev/null', ...args]);
-    const shell = [
-      // Ctrl-C is for the program, the shell has its exit code to show.
-      'trap : INT',
-      `export LANG=C.UTF-8 HOME=/nonexistent KUBECONFIG=${world.kubeconfig}`,
-      `export PATH='${plugins.links}${delimiter}${process.env.PATH ?? ''}' ${env}`,
-      `${command}; echo "exit code $?"; sleep 60`,
-    ].join('; ');
-    await tmux('new-session', '-d', '-x', String(columns), '-y', '30', 'sh', '-c', shell);
-    let last = '';
-    return {
-      screen: async (...flags: string[]) =>
-        (last = (await tmux('capture-pane', '-p', ...flags)).stdout.replace(/\s+$/, '')),
-      last: () => last,
-      press: (key: string) => tmux('send-keys', key),
-      // Only this server, by its own socket.
-      close: () => tmux('kill-server'),
-    };
-  }
+  const open = (command: string, { columns = 80, env = '' } = {}) =>
+    openTerminal(
+      [
+        // Ctrl-C is for the program, the shell has its exit code to show.
+        'trap : INT',
+        `export LANG=C.UTF-8 HOME=/nonexistent KUBECONFIG=${world.kubeconfig}`,
+        `export PATH='${plugins.links}${delimiter}${process.env.PATH ?? ''}' ${env}`,
+        `${command}; echo "exit code $?"; sleep 60`,
+      ].join('; '),
+      { columns },
+    );
 
   test('a migration is drawn again and again at 80 columns, and its last picture stays', async (t) => {
     await addPod(world.client, 'counter');

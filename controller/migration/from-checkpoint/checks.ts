@@ -136,7 +136,9 @@ function targetFindings(
   target: NodeFacts,
 ): Findings {
   const own = nodeFindings(target, 'target');
-  const placement = pod ? placementFindings(pod, target) : { refusals: [], warnings: [] };
+  const placement = pod
+    ? placementFindings(pod, target, facts.migration.spec.targetNode !== undefined)
+    : { refusals: [], warnings: [] };
   const refusals = [...own.refusals, ...placement.refusals];
   const info = target.agent?.value;
   if (info) {
