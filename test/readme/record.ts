@@ -39,11 +39,11 @@ async function record(cluster: Cluster): Promise<string> {
   );
   try {
     for (const [index, command] of COMMANDS.entries()) {
-      if (index === 0) await counted(POD, 3);
-      if (index === 2) await counted(`${POD}-restored`, (await lines(`${POD}-restored`)) + 2);
       await until('the prompt is there', async () => PROMPT.test(await terminal.screen()), {
         timeoutMs: 120_000,
       });
+      if (index === 0) await counted(POD, 3);
+      if (index === 2) await counted(`${POD}-restored`, (await lines(`${POD}-restored`)) + 2);
       await terminal.type(command);
       await terminal.press('Enter');
       await until('the command has begun', async () => !PROMPT.test(await terminal.screen()));
