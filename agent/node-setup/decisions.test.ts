@@ -4,6 +4,7 @@ import { dryRunProblem } from './dry-run.js';
 import { flagOf, listeningInodes, systemdCgroup } from './find-process.js';
 import { offersHandler } from './offers.js';
 import { programsToInstall } from './programs.js';
+import { heldBack } from './held-back.js';
 import { restartWay } from './restart-way.js';
 import type { Table } from './toml.js';
 import { atLeast } from './version.js';
@@ -127,4 +128,20 @@ test('a change that changes more than the handler is not made', () => {
 test('versions are compared as numbers', () => {
   assert.ok(atLeast('v2.1.9', 2, 0) && atLeast('1.36.3', 1, 28) && atLeast('4.10', 4, 2));
   assert.ok(!atLeast('1.7.24~ds1', 2, 0) && !atLeast('3.17', 4, 1) && !atLeast('', 1, 0));
+});
+
+describe('a registration that stands', () => {
+  const handler = '/opt/lpm/bin/lpm-runtime';
+  const path = '/etc/crio/crio.conf.d/99-lpm.conf';
+  const moved = [{ path, before: `runtime_path = "${handler}"`, after: 'runtime_root = "/run/runc"' }];
+  test('is not changed under restored pods', () => {
+    assert.match(heldBack(moved, handler, 2), /no restored pod runs here any more \(2 now\)/);
+    const setting = [{ path: '/opt/lpm/etc/runtime', before: undefined, after: '/usr/bin/crun\n' }];
+    assert.match(heldBack(setting, handler, 1), /\/opt\/lpm\/etc\/runtime/);
+  });
+  test('is changed when there are none, and a new one stands in nobody’s way', () => {
+    assert.equal(heldBack(moved, handler, 0), '');
+    assert.equal(heldBack([{ path, before: undefined, after: handler }], handler, 3), '');
+    assert.equal(heldBack([], handler, 3), '');
+  });
 });

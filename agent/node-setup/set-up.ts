@@ -4,8 +4,9 @@ import { LpmError, messageOf } from '../../common/errors.js';
 import { parseOciVersion } from '../node-info.js';
 import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
 import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
+import { heldBack } from './held-back.js';
 import { findFor, planFor, type Runtime } from './observe.js';
-import type { Plan } from './plan.js';
+import type { FileChange, Plan } from './plan.js';
 import { installPrograms, ownPrograms, programsToInstall, shippedFiles } from './programs.js';
 import { sameProcess } from './record.js';
 import { identify } from './runtime-control.js';
@@ -17,6 +18,8 @@ export interface SetUpTools extends RuntimeTools {
   stateDir: string | undefined;
   /** Why the runtime must not be restarted now; empty when it may. Nothing begins until `open` is called. */
   quiet: () => Promise<{ busy: string; open: () => void }>;
+  /** How many pods run under the handler. */
+  handlerPods: () => Promise<number>;
 }
 
 export type Outcome =
@@ -42,7 +45,16 @@ export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
     await putPrograms(tools);
     const runtime = await control.observe();
     const plan = await planFor(runtime, files, HANDLER_PATH);
-    await putSettings(tools, runtime, plan);
+    const settings = await settingsFor(tools, runtime, plan);
+    const wait = heldBack([...plan.changes, ...settings], HANDLER_PATH, await tools.handlerPods());
+    if (wait) {
+      log.warn('the registration stays as it is for now', { why: wait });
+      const stands = (await control.offers()) !== false;
+      return stands
+        ? { state: 'ready', message: wait, runtimeRoots: plan.runtimeRoots }
+        : { state: 'waiting', message: wait };
+    }
+    await putSettings(tools, settings);
     return await register(tools, runtime, plan);
   } catch (error) {
     const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
@@ -73,8 +85,11 @@ async function putPrograms({ host, files, state, shipped, log }: SetUpTools): Pr
 }
 
 /** Tells the handler which runtime is the node's own, and where the agent's state lies, when it would not find them. */
-async function putSettings(tools: SetUpTools, runtime: Runtime, plan: Plan): Promise<void> {
-  const { host, files, state, stateDir } = tools;
+async function settingsFor(
+  { host, files, state, stateDir }: SetUpTools,
+  runtime: Runtime,
+  plan: Plan,
+): Promise<FileChange[]> {
   const find = (name: string): Promise<string | undefined> => findFor(runtime.process, files, host, name);
   const isOci = async (program: string | undefined): Promise<boolean> =>
     program !== undefined &&
@@ -98,19 +113,28 @@ async function putSettings(tools: SetUpTools, runtime: Runtime, plan: Plan): Pro
       program === usual && host.searchPath.split(':').includes(join(program, '..')) ? undefined : program,
     'state-dir': stateDir,
   };
+  const found: FileChange[] = [];
   for (const [name, value] of Object.entries(settings)) {
     const path = `${NODE_FOLDER}/etc/${name}`;
-    const record = state.read();
-    const ours = record.files.includes(path);
-    const current = await files.read(path);
+    const before = await files.read(path);
     // Somebody else's word stands.
-    if (current !== undefined && !ours) continue;
-    if (value === undefined) {
-      if (ours) await files.remove(path);
-      state.write({ ...record, files: record.files.filter((each) => each !== path) });
-    } else if (current !== `${value}\n`) {
-      state.write({ ...record, files: [...new Set([...record.files, path])] });
-      await files.write(path, `${value}\n`);
+    if (before !== undefined && !state.read().files.includes(path)) continue;
+    const after = value === undefined ? undefined : `${value}\n`;
+    if (before !== after) found.push({ path, before, after });
+  }
+  return found;
+}
+
+async function putSettings({ files, state }: SetUpTools, settings: readonly FileChange[]): Promise<void> {
+  for (const { path, after } of settings) {
+    const record = state.read();
+    const others = record.files.filter((each) => each !== path);
+    if (after === undefined) {
+      await files.remove(path);
+      state.write({ ...record, files: others });
+    } else {
+      state.write({ ...record, files: [...others, path] });
+      await files.write(path, after);
     }
   }
 }

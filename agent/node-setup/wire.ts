@@ -1,3 +1,4 @@
+import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Context } from '../context.js';
 import { forgetPrograms } from '../node-info.js';
 import { whatIsMigrated } from './busy.js';
@@ -38,6 +39,10 @@ export function keepNode(context: Omit<Context, 'keeper'>, options: SetUpOptions
         shipped: options.shipped,
         stateDir: context.state.root === '/var/lib/lpm' ? undefined : context.state.root,
         quiet: () => closeWhenQuiet(all, gate, inProgress),
+        handlerPods: async () =>
+          (await context.cri.readySandboxes()).filter(
+            ({ runtimeHandler }) => runtimeHandler === RUNTIME_CLASS,
+          ).length,
       }),
     offers: () => tools.control.offers(),
     onOutcome: (outcome) => {
