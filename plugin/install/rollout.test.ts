@@ -84,6 +84,16 @@ describe('an installation', () => {
     assert.match(told({ ...done, lease: undefined }, CONTROLLER).text, /none leads yet/);
   });
 
+  test('is not done before the nodes are set up, and says what is missing', () => {
+    const unready = node('k8s-worker', {
+      labels: { 'kubernetes.io/os': 'linux', 'lpm.my.domain/ready': 'false' },
+      annotations: { 'lpm.my.domain/problem': 'It waits.' },
+    });
+    const seen = { ...done, nodes: [done.nodes[0]!, unready] };
+    assert.equal(told(seen, 'k8s-worker').text, 'agent ready, the node is not yet set up: It waits.');
+    assert.equal(rollout(seen).done, false);
+  });
+
   test('does not wait for nodes that get no agent', () => {
     const windows = node('win');
     windows.metadata.labels = { 'kubernetes.io/os': 'windows' };

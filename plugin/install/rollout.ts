@@ -1,4 +1,5 @@
 /** How far controller and agents have come, node by node. Pure. */
+import { NODE_ANNOTATION, NODE_LABEL, RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Lease, Node, Pod } from '../../common/kube/types.js';
 import { agentOn, isFor } from '../doctor/checks/agents.js';
 import { holderOf } from '../doctor/checks/controller.js';
@@ -62,7 +63,19 @@ function agentPart({ agents, daemonSet }: Seen, node: Node): Rollout['parts'][nu
   if (problem) return { key, ready: false, text: problem.message };
   return isOutdated(pod, daemonSet)
     ? { key, ready: false, text: 'its agent will be replaced' }
-    : { key, ready: true, text: 'agent ready' };
+    : setUpPart(node);
+}
+
+/** An agent that serves sets its node up; the controller writes down how far that is, and the kubelet what the runtime offers. */
+function setUpPart({ metadata, status }: Node): Rollout['parts'][number] {
+  const { name, labels = {}, annotations = {} } = metadata;
+  const label = labels[NODE_LABEL.ready];
+  const offered = status?.runtimeHandlers?.some((handler) => handler.name === RUNTIME_CLASS) ?? false;
+  if (label === 'true' || (label === undefined && offered)) {
+    return { key: name, ready: true, text: 'agent ready, node set up' };
+  }
+  const why = annotations[NODE_ANNOTATION.problem];
+  return { key: name, ready: false, text: `agent ready, the node is not yet set up${why ? `: ${why}` : ''}` };
 }
 
 /** A pod of an older template: what it runs differs from what the DaemonSet says now. */

@@ -376,4 +376,33 @@ describe('the project, installed with its manifests and images', { skip: skipped
     assert.deepEqual(await traces(), before_);
     await countsOn('counter-restored');
   });
+
+  test('the plugin installs it and takes it away again, from the nodes too: they and the API are as before', async () => {
+    // What `kubectl delete -k` leaves of the agents' set-up on the nodes goes first.
+    const installed = async () => {
+      const { code, stdout, stderr } = await it.kubectl('migrate', 'install', '--timeout', '3m');
+      assert.equal(code, 0, `${stdout}\n${stderr}`);
+      assert.doesNotMatch(stdout, / fail$/m);
+    };
+    const taken = async (...more: string[]) => {
+      const { code, stderr } = await it.kubectl('migrate', 'uninstall', '--yes', ...more);
+      assert.equal(code, 0, stderr);
+    };
+    await installed();
+    const refused = await it.kubectl('migrate', 'uninstall', '--yes');
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /restored pods? still needs? the runtime handler: \S+-restored/);
+    const restored = JSON.parse(await it.must('get', 'pods', '-o', 'json')) as {
+      items: { metadata: { name: string }; spec: { runtimeClassName?: string } }[];
+    };
+    for (const { metadata, spec } of restored.items) {
+      if (spec.runtimeClassName === 'lpm') await it.must('delete', 'pod', metadata.name, '--grace-period=1');
+    }
+    await taken();
+    const before_ = await traces();
+    assert.doesNotMatch(JSON.stringify(before_), /lpm/);
+    await installed();
+    await taken();
+    assert.deepEqual(await traces(), before_);
+  });
 });
