@@ -378,7 +378,6 @@ describe('the project, installed with its manifests and images', { skip: skipped
   });
 
   test('the plugin installs it and takes it away again, from the nodes too: they and the API are as before', async () => {
-    // What `kubectl delete -k` leaves of the agents' set-up on the nodes goes first.
     const installed = async () => {
       const { code, stdout, stderr } = await it.kubectl('migrate', 'install', '--timeout', '3m');
       assert.equal(code, 0, `${stdout}\n${stderr}`);
@@ -389,6 +388,8 @@ describe('the project, installed with its manifests and images', { skip: skipped
       assert.equal(code, 0, stderr);
     };
     await installed();
+    await it.startCounter('kept', it.source);
+    await it.must('migrate', 'kept', '--to', it.target);
     const refused = await it.kubectl('migrate', 'uninstall', '--yes');
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /restored pods? still needs? the runtime handler: \S+-restored/);
@@ -400,7 +401,8 @@ describe('the project, installed with its manifests and images', { skip: skipped
     }
     await taken();
     const before_ = await traces();
-    assert.doesNotMatch(JSON.stringify(before_), /lpm/);
+    assert.doesNotMatch(JSON.stringify(before_.kinds), /lpm/);
+    assert.doesNotMatch(JSON.stringify(before_[it.source]), /opt\/lpm|var\/lib\/lpm|99-lpm/);
     await installed();
     await taken();
     assert.deepEqual(await traces(), before_);
