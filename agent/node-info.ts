@@ -1,5 +1,4 @@
-import { statfs } from 'node:fs/promises';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import { messageOf } from '../common/errors.js';
 import { ANNOTATION, RUNTIME_CLASS } from '../common/api/names.js';
@@ -11,7 +10,7 @@ import { offersHandler } from './node-setup/offers.js';
 import { setUpInfo } from './node-setup/options.js';
 import { findOciRuntime, findProgram, readText } from './oci.js';
 
-/** Programs do not change under a running agent often; what they say of themselves is asked for at most this often. */
+/** What programs say of themselves is asked for at most this often, as long as they are the same files. */
 const CACHE_MS = 30_000;
 
 interface Programs {
@@ -26,12 +25,26 @@ export function forgetPrograms(): void {
   cached = undefined;
 }
 
-let cached: { at: number; programs: Promise<Programs> } | undefined;
+let cached: { at: number; files: string; programs: Promise<Programs> } | undefined;
+
+/** Which files the programs are: one that is gone or replaced is noticed at once. */
+async function programFiles(host: Host): Promise<string> {
+  const found = await Promise.all([findProgram(host, 'criu'), findOciRuntime(host).catch(() => undefined)]);
+  const files = await Promise.all(
+    found.map(async (path) => {
+      if (!path) return '';
+      const file = await stat(host.path(path)).catch(() => undefined);
+      return `${path} ${file?.ino} ${file?.mtimeMs}`;
+    }),
+  );
+  return files.join();
+}
 
 /** What this node can do. The time is taken last, as close to the answer as can be. */
 export async function nodeInfo(context: Context): Promise<GetNodeInfoResponse> {
-  if (!cached || performance.now() - cached.at > CACHE_MS) {
-    cached = { at: performance.now(), programs: askPrograms(context.host) };
+  const files = await programFiles(context.host);
+  if (cached?.files !== files || performance.now() - cached.at > CACHE_MS) {
+    cached = { at: performance.now(), files, programs: askPrograms(context.host) };
   }
   const [programs, version, handler, space] = await Promise.all([
     cached.programs,

@@ -211,14 +211,6 @@ const refusals: [string, Reason, RegExp, Partial<PodMigration['spec']>, () => vo
       () => {},
       (pod) => (pod.spec!.volumes = [{ name: 'data', hostPath: { path: '/tmp' } }]),
     ],
-    [
-      'two containers',
-      'NotSupportedYet',
-      /2 containers \(counter, second\)/,
-      {},
-      () => {},
-      (pod) => pod.spec!.containers.push({ name: 'second', image: 'busybox:1.35' }),
-    ],
   ];
 
 for (const [index, [what, reason, message, spec, arrange, change]] of refusals.entries()) {
