@@ -77,7 +77,10 @@ describe('the checkpoint repository and a node’s faults', { skip: skippedUnles
    * By the kubelet it is tried again when CRIU failed: the agent chooses a moment in which no process waits for one that it has
    * just started by vfork(2), which CRIU cannot dump (agent/vfork.ts); the kubelet's runtime takes any.
    */
-  const make = async (name: string, spec: { via?: string }): Promise<ContainerCheckpoint> => {
+  const make = async (
+    name: string,
+    spec: { podName: string; containerName: string; via?: string },
+  ): Promise<ContainerCheckpoint> => {
     for (let tries = spec.via === 'Kubelet' ? 4 : 1; ; tries--) {
       await begin(name, spec);
       const checkpoint = await ended(name);
