@@ -13,15 +13,10 @@ export interface HandlerFiles {
   ready?: string | undefined;
 }
 
-export interface ClaimRead {
-  word: '' | 'committed' | 'revoked' | 'unreadable';
-  by: string;
-}
-
-export function readClaim({ claim }: HandlerFiles): ClaimRead {
-  if (claim === undefined) return { word: '', by: '' };
-  const [word = '', by = ''] = words(claim);
-  return { word: word === 'committed' || word === 'revoked' ? word : 'unreadable', by };
+function claimWord({ claim }: HandlerFiles): '' | 'committed' | 'revoked' | 'unreadable' {
+  if (claim === undefined) return '';
+  const [word = ''] = claim.trim().split(/\s+/);
+  return word === 'committed' || word === 'revoked' ? word : 'unreadable';
 }
 
 export type CreateDecision =
@@ -30,7 +25,7 @@ export type CreateDecision =
 
 /** At the beginning of `create` of a container of a pod that a migration made. */
 export function atCreate(files: HandlerFiles): CreateDecision {
-  const { word } = readClaim(files);
+  const word = claimWord(files);
   if (word === 'committed') {
     const former = files.held === undefined ? undefined : lineOf(files.held, 'container');
     return former === undefined ? { do: 'create' } : { do: 'create', former };
@@ -44,21 +39,17 @@ export function whileWaiting(
   containerId: string,
   pastDeadline: boolean,
 ): 'refuse' | 'restore' | 'wait' {
-  if (readClaim(files).word !== '') return 'refuse';
+  if (claimWord(files) !== '') return 'refuse';
   if (files.ready !== undefined && lineOf(files.ready, 'container') === containerId) return 'restore';
   return pastDeadline ? 'refuse' : 'wait';
 }
 
 /** In CRIU's post-restore script: whether what is restored may be held, or is killed at once. */
 export function mayHold(files: HandlerFiles): boolean {
-  return readClaim(files).word === '';
+  return claimWord(files) === '';
 }
 
 function lineOf(text: string, key: string): string | undefined {
   const line = text.split('\n').find((each) => each.startsWith(`${key} `));
   return line?.slice(key.length + 1);
-}
-
-function words(text: string): string[] {
-  return (text.split('\n')[0] ?? '').trim().split(/\s+/);
 }

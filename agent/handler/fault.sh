@@ -22,7 +22,7 @@ fault() {
       fault_victim=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$PPID/status")
       kill -9 "$fault_victim"
       # A signal takes its time, and what comes next looks whether it lives.
-      while process "$fault_victim" && case $p_state in [ZXx]) false ;; esac do sleep 0.01; done
+      while lives "$fault_victim"; do sleep 0.01; done
       ;;
   esac
 }

@@ -34,8 +34,12 @@ process() {
   set -- ${p_line##*) }
   p_state=$1 p_parent=$2 p_start=${20}
 }
+# lives PID: it is there, and no zombie
+lives() {
+  process "$1" && case $p_state in [ZXx]) false ;; esac
+}
 alive() {
-  process "$1" && [ "$p_start" = "$2" ] && case $p_state in [ZXx]) false ;; esac
+  lives "$1" && [ "$p_start" = "$2" ]
 }
 
 # Seconds since boot: unlike the wall clock they never jump.
@@ -108,8 +112,7 @@ at_post_restore() {
   # The real runtime is CRIU's parent and the handler's child. A CRIU whose runtime has died would call no script any more,
   # and let the processes go all the same.
   wanted_pid=$PPID
-  while process "$wanted_pid" && [ "$p_parent" -gt 1 ]; do
-    case $p_state in [ZXx]) break ;; esac
+  while lives "$wanted_pid" && [ "$p_parent" -gt 1 ]; do
     [ "$p_parent" = "${LPM_HANDLER% *}" ] && return 0
     wanted_pid=$p_parent
   done
@@ -127,7 +130,7 @@ at_pre_resume() {
     echo "$freezer" >"$LPM_ATTEMPT/.frozen" && mv "$LPM_ATTEMPT/.frozen" "$LPM_ATTEMPT/frozen" || {
     echo "the restored processes could not be held: ${freezer:-no freezer}"
     # As long as CRIU waits for this script it holds them; one that has died has let them go.
-    process "$PPID" && case $p_state in [ZXx]) false ;; esac || claim_late "$LPM_POD" "$LPM_ATTEMPT"
+    lives "$PPID" || claim_late "$LPM_POD" "$LPM_ATTEMPT"
     kill_init
     : >"$LPM_ATTEMPT/killed"
     exit 1
@@ -175,7 +178,7 @@ kill_init() {
   kill -9 "$CRTOOLS_INIT_PID"
   # A signal takes its time. Init is a zombie only when every other process of its namespace is gone (pid_namespaces(7)), and
   # as long as this script does not return, CRIU resumes none of them.
-  while process "$CRTOOLS_INIT_PID" && case $p_state in [ZXx]) false ;; esac; do sleep 0.01; done
+  while lives "$CRTOOLS_INIT_PID"; do sleep 0.01; done
 }
 
 # set_out PID...: moves processes out of the container's cgroup to where the handler is

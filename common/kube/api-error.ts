@@ -121,3 +121,13 @@ function reasonOf(code: number): string {
       return code >= 500 ? 'InternalError' : 'BadRequest';
   }
 }
+
+/** The answer, or undefined when the API server says that there is no such object. */
+export async function unlessNotFound<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof ApiError && error.isNotFound) return undefined;
+    throw error;
+  }
+}

@@ -17,7 +17,7 @@ import {
   type PodMigration,
 } from '../api/schema.js';
 import { LpmError } from '../errors.js';
-import { ApiError, ApiUnreachable, unreachable } from './api-error.js';
+import { ApiError, ApiUnreachable, unlessNotFound, unreachable } from './api-error.js';
 import type {
   ConfigMap,
   CoreEvent,
@@ -356,13 +356,8 @@ export class ResourceClient<T extends KubeObject> {
   }
 
   /** Like get, but undefined for an object that does not exist. */
-  async find(name: string, namespace?: string): Promise<T | undefined> {
-    try {
-      return await this.get(name, namespace);
-    } catch (error) {
-      if (error instanceof ApiError && error.isNotFound) return undefined;
-      throw error;
-    }
+  find(name: string, namespace?: string): Promise<T | undefined> {
+    return unlessNotFound(this.get(name, namespace));
   }
 
   list({ namespace, ...query }: ListQuery = {}): Promise<KubeList<T>> {

@@ -5,7 +5,6 @@ import type {
   V1Deployment,
   V1PersistentVolumeClaim,
   V1RuntimeClass,
-  V1Secret,
 } from '@kubernetes/client-node';
 import { ResourceClient, type KubeClient } from '../../common/kube/client.js';
 import type { KubeObject, Plain, Typed } from '../../common/kube/types.js';
@@ -14,7 +13,6 @@ export type Deployment = Typed<V1Deployment>;
 export type DaemonSet = Typed<V1DaemonSet>;
 export type RuntimeClass = Typed<V1RuntimeClass>;
 export type Claim = Typed<V1PersistentVolumeClaim>;
-export type Secret = Typed<V1Secret>;
 /** The schema is walked, not typed. */
 export type Crd = KubeObject & Pick<Plain<V1CustomResourceDefinition>, 'spec' | 'status'>;
 
@@ -33,7 +31,6 @@ export function resources(client: KubeClient) {
     daemonSets: of<DaemonSet>('apps', 'DaemonSet', 'daemonsets'),
     runtimeClasses: of<RuntimeClass>('node.k8s.io', 'RuntimeClass', 'runtimeclasses'),
     claims: of<Claim>('', 'PersistentVolumeClaim', 'persistentvolumeclaims'),
-    secrets: of<Secret>('', 'Secret', 'secrets'),
     crds: of<Crd>('apiextensions.k8s.io', 'CustomResourceDefinition', 'customresourcedefinitions'),
   };
 }

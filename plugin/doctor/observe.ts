@@ -114,7 +114,7 @@ export async function observe(client: KubeClient, question: Question): Promise<O
       client.configMaps.find(AUTHORITY_CONFIG_MAP, SYSTEM_NAMESPACE),
     ),
     look({ verb: 'get', resource: 'secrets', ...SYSTEM }, () =>
-      kinds.secrets.find(GIVEN_SECRET, SYSTEM_NAMESPACE),
+      client.secrets.find(GIVEN_SECRET, SYSTEM_NAMESPACE),
     ),
     look({ verb: 'get', resource: 'persistentvolumeclaims', ...SYSTEM }, () =>
       kinds.claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE),

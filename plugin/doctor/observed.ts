@@ -1,8 +1,8 @@
 /** All that doctor looks at, before it is judged. */
 import type { PodMigration } from '../../common/api/schema.js';
-import type { ConfigMap, CoreEvent, Lease, Namespace, Node, Pod } from '../../common/kube/types.js';
+import type { ConfigMap, CoreEvent, Lease, Namespace, Node, Pod, Secret } from '../../common/kube/types.js';
 import type { Seen } from './look.js';
-import type { Claim, Crd, DaemonSet, Deployment, RuntimeClass, Secret } from './objects.js';
+import type { Claim, Crd, DaemonSet, Deployment, RuntimeClass } from './objects.js';
 
 export interface Observed {
   /** What is looked from: this program. */

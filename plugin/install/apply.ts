@@ -1,7 +1,8 @@
 /** One object is brought to what the manifests say of it, by server-side apply. */
-import { ApiError } from '../../common/kube/api-error.js';
+import { ApiError, unlessNotFound } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { KubeObject } from '../../common/kube/types.js';
+import { sortedKeys } from '../../common/sorted-keys.js';
 import { CliError } from '../cli-error.js';
 import type { ApiPaths } from './api-paths.js';
 import type { ManifestObject } from './bundled.js';
@@ -56,14 +57,8 @@ export async function apply(
   return { shown, change: changeOf(before, after), object: after };
 }
 
-async function find(client: KubeClient, path: string): Promise<KubeObject | undefined> {
-  try {
-    return await client.json<KubeObject>('GET', path);
-  } catch (error) {
-    if (error instanceof ApiError && error.isNotFound) return undefined;
-    throw error;
-  }
-}
+const find = (client: KubeClient, path: string): Promise<KubeObject | undefined> =>
+  unlessNotFound(client.json<KubeObject>('GET', path));
 
 /** What changes nothing leaves the version as it was; a dry run has no new one, so there the generation and the rest must tell. */
 function changeOf(before: KubeObject | undefined, after: ManifestObject): Change {
@@ -75,19 +70,9 @@ function changeOf(before: KubeObject | undefined, after: ManifestObject): Change
 function same(a: KubeObject, b: KubeObject): boolean {
   const bare = ({ metadata, ...rest }: KubeObject) => {
     const { managedFields: _, ...kept } = metadata as KubeObject['metadata'] & { managedFields?: unknown };
-    return JSON.stringify(sorted({ ...rest, metadata: kept }));
+    return JSON.stringify(sortedKeys({ ...rest, metadata: kept }));
   };
   return bare(a) === bare(b);
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, field]) => [name, sorted(field)]),
-  );
 }
 
 /** `conflict with "kubectl-edit" using apps/v1` */

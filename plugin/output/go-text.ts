@@ -1,8 +1,9 @@
 /** Values as Go prints them, which is how kubectl prints them. Pure. */
+import { sortedKeys } from '../../common/sorted-keys.js';
 
 /** As encoding/json writes it: keys sorted, and what HTML would take for markup escaped. */
 export function goJson(value: unknown, indent = ''): string {
-  return (JSON.stringify(sorted(value), undefined, indent) ?? 'null').replace(
+  return (JSON.stringify(sortedKeys(value), undefined, indent) ?? 'null').replace(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
@@ -30,14 +31,4 @@ function goScalar(value: unknown): string {
 /** Exponents have two digits at least. */
 function goFloat(value: number): string {
   return String(value).replace(/e([-+])(\d)$/, 'e$10$2');
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, each]) => [key, sorted(each)]),
-  );
 }

@@ -1,7 +1,7 @@
 /** The objects of the manifests, in the order opposite to that in which they are made, CRDs last. */
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { messageOf } from '../../common/errors.js';
-import { ApiError } from '../../common/kube/api-error.js';
+import { ApiError, unlessNotFound } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { KubeObject } from '../../common/kube/types.js';
 import { REPOSITORY_CLAIM, resources } from '../doctor/objects.js';
@@ -122,11 +122,5 @@ async function remove(client: KubeClient, path: string, kind: string, say: Say):
   return true;
 }
 
-async function find(client: KubeClient, path: string): Promise<KubeObject | undefined> {
-  try {
-    return await client.json<KubeObject>('GET', path);
-  } catch (error) {
-    if (error instanceof ApiError && error.isNotFound) return undefined;
-    throw error;
-  }
-}
+const find = (client: KubeClient, path: string): Promise<KubeObject | undefined> =>
+  unlessNotFound(client.json<KubeObject>('GET', path));
