@@ -65,6 +65,12 @@ export const PodMigrationSpec = SpecSettable(
           'Migrate although the pod has hostPath volumes: states that both nodes have the same data at those paths (a network file system that both mount, or files that are the same). Nothing of them is copied or compared; where files that are open differ in size or are missing, the migration is rolled back. Sockets, devices and folders that describe a node (/proc, /sys, /dev, /run, /var/lib/kubelet) are refused all the same.',
       }),
     ),
+    force: optional(
+      Type.Boolean({
+        description:
+          'Migrate although a check takes it for too risky. Overridden are: CPU features of the source that the target lacks (a process that does use them dies and starts anew from its image), and a liveness probe that gives up within 10 s but not within 3 s (what takes longer than the probe allows is rolled back). What was overridden stands in the condition Accepted, whose reason is Forced. Nothing else is overridden: it would surely fail, or could leave two copies or none.',
+      }),
+    ),
     preflightOnly: optional(
       Type.Boolean({
         description:
@@ -110,9 +116,9 @@ export const PodMigrationSpec = SpecSettable(
   'What is wanted. Immutable but for cancel and resolution, which may be set later.',
   [
     {
-      rule: '!has(self.fromCheckpoint) || (!has(self.preflightOnly) && !has(self.allowHostPath))',
+      rule: '!has(self.fromCheckpoint) || (!has(self.preflightOnly) && !has(self.allowHostPath) && !has(self.force))',
       message:
-        'spec.preflightOnly and spec.allowHostPath are for moving a running pod, not for spec.fromCheckpoint',
+        'spec.preflightOnly, spec.allowHostPath and spec.force are for moving a running pod, not for spec.fromCheckpoint',
     },
   ],
 );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PodMigration } from '../../common/api/schema.js';
 import type { Reason } from '../../common/errors.js';
 import { failureOf } from '../agents/failure.js';
 import { aMigration, aNode, aPod, containerFacts, nodeFacts, nodeInfo, someFacts } from './build.testing.js';
@@ -248,7 +249,7 @@ test('a pod of two containers is accepted', () => {
 
 test('an ordinary pod is accepted without warnings', () => {
   const { checks: looked, ...verdict } = checks(someFacts());
-  assert.deepEqual(verdict, { refusals: [], warnings: [], candidates: ['k8s-master'] });
+  assert.deepEqual(verdict, { refusals: [], warnings: [], candidates: ['k8s-master'], overridden: [] });
   assert.deepEqual(
     looked.map(({ name }) => name),
     CHECKS.filter((name) => name !== 'TargetPod'),
@@ -331,6 +332,67 @@ test('where no node is named, one that the scheduler would not choose is none to
   );
   assert.deepEqual(candidates, []);
   assert.match(refusals[0]?.message ?? '', /k8s-master has the taint .* the scheduler does not choose it\./);
+});
+
+const impatient = (seconds: number): Change =>
+  container({ livenessProbe: { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: seconds } });
+const forced = (change: Change, spec: Partial<PodMigration['spec']> = {}): Change => ({
+  ...change,
+  migration: aMigration({ force: true, ...spec }),
+});
+
+const overridden: [string, Change, RegExp, risk: RegExp][] = [
+  ['a CPU with less features', target({ cpuFlags: ['sse2'] }), /avx2/, /SIGILL.* anew from its image/],
+  ['a liveness probe that allows some seconds', impatient(5), /after 5 s/, /longer than 4 s is rolled back/],
+];
+for (const [what, change, message, risk] of overridden) {
+  test(`force overrides ${what}, and says what is risked; without it the hint does`, () => {
+    const [refused] = checks(someFacts(change)).refusals;
+    assert.match(refused?.hint ?? '', /Or take the risk with spec\.force \(--force\): /);
+    assert.match(refused?.hint ?? '', risk);
+
+    const verdict = checks(someFacts(forced(change)));
+    assert.deepEqual(verdict.refusals, []);
+    assert.equal(verdict.overridden.length, 1);
+    assert.match(verdict.overridden[0] ?? '', message);
+    assert.match(verdict.warnings[0] ?? '', message);
+    assert.match(verdict.warnings[0] ?? '', risk);
+    assert.deepEqual(verdict.candidates, ['k8s-master']);
+  });
+}
+
+test('force overrides nothing that is certain: each such refusal stays and names the check that stands', () => {
+  // Whatever speaks against a migration, but for these two.
+  const certain = refused.filter(([what]) => !/less features|impatient/.test(what));
+  for (const [what, change, reason] of certain) {
+    const { migration = aMigration() } = change;
+    const facts = someFacts({
+      ...change,
+      migration: { ...migration, spec: { ...migration.spec, force: true } },
+    });
+    const { refusals, overridden, checks: looked } = checks(facts);
+    assert.equal(refusals[0]?.reason, reason, what);
+    assert.deepEqual(overridden, [], what);
+    const [{ name } = assert.fail(what)] = looked.filter((one) => one.refusals.length > 0);
+    assert.match(
+      refusals[0]?.hint ?? '',
+      new RegExp(`The check ${name} is none that spec\\.force \\(--force\\) overrides\\.$`),
+      what,
+    );
+  }
+  const atOnce = checks(someFacts(forced(impatient(2))));
+  assert.match(atOnce.refusals[0]?.hint ?? '', /The check LivenessProbes is none/);
+});
+
+test('where no node is named, force overrides something only if there is no node without it', () => {
+  const weak = nodeFacts('weak', { cpuFlags: ['sse2'] });
+  const none = { targetNode: undefined };
+  const choose = (...targets: MigrationFacts['targets']) => checks(someFacts(forced({ targets }, none)));
+  const both = choose(weak, nodeFacts('strong'));
+  assert.deepEqual([both.candidates, both.overridden], [['strong'], []]);
+  const only = choose(weak, nodeFacts('bare', { handlerReady: false }));
+  assert.deepEqual(only.candidates, ['weak']);
+  assert.match(only.overridden[0] ?? '', /CPU of node weak/);
 });
 
 test('the same node is allowed when it is asked for', () => {

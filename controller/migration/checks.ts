@@ -12,6 +12,7 @@ import {
   type NodeFacts,
   type Refusal,
 } from './facts.js';
+import { stands, weighed } from './force.js';
 import { similarNames } from './names.js';
 import {
   expectedBytes,
@@ -29,6 +30,8 @@ export interface Verdict extends Findings {
   checks: Check[];
   /** Nodes that could take the pod. */
   candidates: string[];
+  /** What spec.force overrides: sentences. */
+  overridden: string[];
   /** Name of a migration of the same pod that gives way, but does not know it yet: nothing is accepted before it does. */
   waitsFor?: string;
 }
@@ -37,12 +40,11 @@ export interface Verdict extends Findings {
 export function checks(facts: MigrationFacts): Verdict {
   const { migration, pod } = facts;
   const early = earlyCheck(facts);
-  if (early || !pod) return verdictOf(early ? [early] : [], []);
+  if (early || !pod) return verdictOf(migration, early ? [early] : [], []);
 
   const judged = judgedTargets(facts);
-  const candidates = judged
-    .filter(({ findings }) => findings.refusals.length === 0)
-    .map(({ target }) => target.name);
+  const chosen = candidatesOf(judged, migration.spec.force);
+  const candidates = chosen.map(({ target }) => target.name);
   const found: Check[] = [
     check('Pod', `Pod ${pod.metadata.name} runs on node ${pod.spec?.nodeName}.`),
     ...podChecks(pod, migration.spec),
@@ -54,23 +56,36 @@ export function checks(facts: MigrationFacts): Verdict {
           check(
             'TargetNode',
             takers(candidates),
+            { refusals: chosen.flatMap(({ findings }) => findings.refusals) },
             candidates.length === 0 ? { refusals: [noCandidate(judged)] } : {},
           ),
         ]
       : judged.flatMap(({ checks }) => checks)),
   ];
   const givesWay = facts.otherMigrations.find((other) => isOfSamePod(other, migration));
-  return { ...verdictOf(found, candidates), ...(givesWay ? { waitsFor: givesWay.metadata.name } : {}) };
+  return {
+    ...verdictOf(migration, found, candidates),
+    ...(givesWay ? { waitsFor: givesWay.metadata.name } : {}),
+  };
 }
 
-function verdictOf(found: readonly Check[], candidates: string[]): Verdict {
-  const all = merged(found);
+function verdictOf({ spec }: PodMigration, found: readonly Check[], candidates: string[]): Verdict {
+  const all = merged(found).map((one) => weighed(one, spec));
   return {
-    checks: all,
+    checks: all.map(({ overridden: _, ...one }) => one),
     refusals: distinct(all.flatMap(({ refusals }) => refusals)),
     warnings: [...new Set(all.flatMap(({ warnings }) => warnings))],
     candidates,
+    overridden: distinct(all.flatMap(({ overridden }) => overridden)).map(({ message }) => message),
   };
+}
+
+/** Nothing is overridden for a node where there is one without it. */
+function candidatesOf(judged: JudgedTarget[], force: boolean | undefined): JudgedTarget[] {
+  const fit = judged.filter(({ findings }) => findings.refusals.length === 0);
+  return fit.length > 0
+    ? fit
+    : judged.filter(({ findings }) => !findings.refusals.some((one) => stands(one, force)));
 }
 
 /** Each name once: the room on both nodes is one question. */

@@ -39,6 +39,8 @@ export interface Refusal {
   reason: Reason;
   message: string;
   hint: string;
+  /** A sentence on what is risked where spec.force overrides it; without one nothing does. */
+  risk?: string;
 }
 
 export interface Findings {

@@ -151,13 +151,14 @@ export function pairFindings(
   if (missing.length > 0) {
     const shown =
       missing.slice(0, 8).join(', ') + (missing.length > 8 ? ` and ${missing.length - 8} more` : '');
-    found.push(
-      refusal(
+    found.push({
+      ...refusal(
         'NodesDiffer',
         `The CPU of node ${target.name} lacks what the processes may use since they were started on ${source.name}: ${shown}.`,
         `Choose a node whose CPU has at least the features of ${source.name} (${a.cpuModel}).`,
       ),
-    );
+      risk: 'a process that does use them dies of it (SIGILL) once it runs there, and its container starts anew from its image.',
+    });
   }
   return found;
 }

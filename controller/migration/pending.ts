@@ -92,13 +92,23 @@ function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
     ...(migration.spec.targetNode ? { targetNode: migration.spec.targetNode } : {}),
     message: `Preparing pod ${name}${migration.spec.targetNode ? ` on node ${migration.spec.targetNode}` : ''}; the source runs on meanwhile.`,
   });
-  draft.condition('Accepted', 'True', REASON.Accepted, 'Every check passed.');
+  acceptedCondition(draft, verdict);
   draft.condition('TargetPrepared', 'False', REASON.CreatingPod, `Pod ${name} is being created.`);
   draft.event('migration', 'Normal', 'Accepted', `Pod ${pod.metadata.name} can be migrated.`);
+  for (const message of verdict.overridden) draft.event('migration', 'Warning', 'Overridden', message);
   for (const warning of verdict.warnings) draft.event('migration', 'Warning', 'MayNotice', warning);
   draft.finalizer = 'add';
   draft.barrier();
   draft.start('createTarget', plan(draft, name, verdict.candidates));
+}
+
+/** Says what was overridden, for whoever looks for the cause later. */
+export function acceptedCondition(draft: Draft, { overridden }: Pick<Verdict, 'overridden'>): void {
+  if (overridden.length === 0) draft.condition('Accepted', 'True', REASON.Accepted, 'Every check passed.');
+  else {
+    const message = `Every check passed but for what spec.force overrides: ${overridden.join(' ')}`;
+    draft.condition('Accepted', 'True', REASON.Forced, message);
+  }
 }
 
 export function plan({ observed }: Draft, name: string, candidates: string[]): TargetPodPlan {

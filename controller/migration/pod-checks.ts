@@ -9,6 +9,8 @@ import { hostPathWarnings, volumeRefusals } from './volume-checks.js';
 
 /** A source may be frozen so long: what would end it in less time is refused. */
 export const EXPECTED_DOWNTIME_SECONDS = 10;
+/** A second less is what spec.force leaves for freeze, dump, transfer and restore: the least with which anything is moved. */
+const LEAST_DOWNTIME_SECONDS = 3;
 
 type PodSpec = NonNullable<Pod['spec']>;
 type Container = PodSpec['containers'][number];
@@ -206,11 +208,16 @@ function containerRefusals(container: Container): Refusal[] {
 function probeRefusal(container: Container): Refusal | undefined {
   const tolerated = probePatienceSeconds(container, true);
   if (tolerated >= EXPECTED_DOWNTIME_SECONDS) return undefined;
-  return refusal(
+  const refused = refusal(
     'PodNotSupported',
     `The liveness probe of container ${container.name} gives up after ${tolerated} s: the kubelet would kill the container while it is frozen.`,
     `Let periodSeconds × (failureThreshold − 1) + timeoutSeconds be at least ${EXPECTED_DOWNTIME_SECONDS}.`,
   );
+  if (tolerated < LEAST_DOWNTIME_SECONDS) return refused;
+  return {
+    ...refused,
+    risk: `what takes longer than ${tolerated - 1} s is rolled back; were that too late, the kubelet would start the container anew from its image.`,
+  };
 }
 
 function readinessWarnings(pod: Pod): string[] {

@@ -6,7 +6,7 @@
  *
  * | type           | True                                                | False                                          |
  * |----------------|-----------------------------------------------------|------------------------------------------------|
- * | Accepted       | Accepted: every check passed                        | the refusal's reason                           |
+ * | Accepted       | Accepted: every check passed; Forced: all but some  | the refusal's reason                           |
  * | TargetPrepared | HandlersWaiting: the target waits for the state     | CreatingPod, WaitingForNode, WaitingForHandler |
  * | Checkpointed   | CheckpointCompleted: the dump is complete           | Freezing: the source may be frozen from now on |
  * | Committed      | Committed: the restored processes execute           | –                                              |
@@ -63,6 +63,7 @@ export type ConditionType = keyof typeof CONDITION;
 /** Reasons that are not failures. */
 export const REASON = {
   Accepted: 'Accepted',
+  Forced: 'Forced',
   CreatingPod: 'CreatingPod',
   WaitingForPod: 'WaitingForPod',
   WaitingForNode: 'WaitingForNode',

@@ -14,7 +14,7 @@ interface Args extends KubeFlags {
   parallel: number;
   tcp: 'close' | 'refuse';
   allowHostPath: boolean;
-  force?: boolean;
+  force: boolean;
   dryRun?: DryRun;
   timeout: string;
   wait: boolean;
@@ -96,7 +96,12 @@ export const migrateCommand: Command<Args> = {
       default: false,
       description: 'Move pods with hostPath volumes, too: you state that both nodes have the same data there',
     },
-    force: { type: 'boolean', hidden: true },
+    force: {
+      type: 'boolean',
+      default: false,
+      description:
+        'Move it although a check takes that for too risky: CPU features that the target lacks, an impatient liveness probe. What would surely fail, or could leave two copies or none, is refused all the same',
+    },
     timeout: {
       type: 'string',
       requiresArg: true,
@@ -130,12 +135,12 @@ export const migrateCommand: Command<Args> = {
     }
     requireName('to', 'node', args.to);
     requireName('name', 'pod', args.name);
-    if (args.force !== undefined) throw noForce();
     const wish = {
       ...(args.to === undefined ? {} : { to: args.to }),
       ...(args.name === undefined ? {} : { name: args.name }),
       tcp: args.tcp === 'refuse' ? ('Refuse' as const) : ('Close' as const),
       ...(args.allowHostPath ? { allowHostPath: true } : {}),
+      ...(args.force ? { force: true } : {}),
       timeoutMs,
       wait: args.wait,
       ...(args.dryRun === undefined ? {} : { dryRun: args.dryRun }),
@@ -160,14 +165,6 @@ function requireNoCommand(program: string, words: readonly string[]): void {
   if (meant.length > 0) {
     throw new UsageError(`Unknown command "${first}" for "${program}".`, [`Did you mean ${either(meant)}?`]);
   }
-}
-
-/** kubectl has it elsewhere, so it is tried: each refusal stands for a failure, a second copy or lost state. */
-function noForce(): UsageError {
-  return new UsageError(
-    'There is no --force: what is refused would fail, or could lose the state of the pod.',
-    ['See all that speaks against it, and what to do about each: --dry-run'],
-  );
 }
 
 function requireName(flag: string, what: string, name: string | undefined): void {

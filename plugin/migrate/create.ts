@@ -11,6 +11,8 @@ export interface MigrationWish {
   name?: string;
   tcp?: 'Close' | 'Refuse';
   allowHostPath?: boolean;
+  /** Override what is a judgement. */
+  force?: boolean;
   /** Only look. */
   preflightOnly?: boolean;
   timeoutMs: number;
@@ -28,6 +30,7 @@ export function migrationFor(namespace: string, wish: MigrationWish): PodMigrati
       ...(wish.name === undefined ? {} : { restoredPodName: wish.name }),
       ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
       ...(wish.allowHostPath ? { allowHostPath: true } : {}),
+      ...(wish.force ? { force: true } : {}),
       ...(wish.preflightOnly ? { preflightOnly: true } : {}),
       timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
     },

@@ -16,6 +16,7 @@ export interface MoveWish {
   to?: string;
   tcp?: 'Close' | 'Refuse';
   allowHostPath?: boolean;
+  force?: boolean;
   /** Milliseconds for one migration. */
   timeoutMs: number;
   /** Name of a migration that is going on already. */
@@ -40,6 +41,7 @@ export async function move(
             ...(wish.to === undefined ? {} : { to: wish.to }),
             ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
             ...(wish.allowHostPath ? { allowHostPath: true } : {}),
+            ...(wish.force ? { force: true } : {}),
             timeoutMs: wish.timeoutMs,
           })
         ).metadata.name;

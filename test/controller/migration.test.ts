@@ -231,6 +231,38 @@ for (const [index, [what, reason, message, spec, arrange, change]] of refusals.e
   });
 }
 
+test('spec.force moves a pod to a node with a lesser CPU, and says for good what it has overridden', async () => {
+  rig.worker.behaviour.info = { cpuFlags: ['sse2', 'avx2'] };
+  rig.master.behaviour.info = { cpuFlags: ['sse2'] };
+  await rig.runningPod('forced');
+  await rig.migrate('unforced', { podName: 'forced' });
+  const refused = await rig.ended('unforced', 'Failed');
+  assert.equal(refused.reason, 'NodesDiffer');
+  assert.match(refused.hint ?? '', /Or take the risk with spec\.force \(--force\): .*SIGILL/);
+
+  await rig.migrate('forced', { podName: 'forced', force: true });
+  const status = await rig.ended('forced', 'Succeeded');
+  const accepted = status.conditions?.find(({ type }) => type === 'Accepted');
+  assert.deepEqual([accepted?.status, accepted?.reason], ['True', 'Forced']);
+  assert.match(
+    accepted?.message ?? '',
+    /but for what spec\.force overrides: The CPU of node k8s-master lacks /,
+  );
+  assert.match(status.warnings?.[0] ?? '', /: avx2\. Overridden by spec\.force: .*SIGILL/);
+  const { metadata } = await rig.migration('forced');
+  await eventually('the event is written', async () =>
+    (await rig.eventsOf(metadata.uid!)).find(
+      ({ type, reason, message }) =>
+        type === 'Warning' && reason === 'Overridden' && /lacks .* avx2\.$/.test(message ?? ''),
+    ),
+  );
+  await assert.rejects(
+    rig.client.podMigrations.patch('unforced', 'default', { spec: { force: true } }),
+    /immutable but for/,
+    'what was refused is not forced afterwards',
+  );
+});
+
 test('refused: no agent on the target', async () => {
   await rig.runningPod('agentless');
   rig.master.stopAgent();

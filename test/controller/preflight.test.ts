@@ -76,6 +76,30 @@ test('what would be refused fails with its reason and what to do, beside what pa
   await assertUntouched('unfit', 'unfit');
 });
 
+test('with spec.force a preflight warns of what would be overridden, and names what would not', async () => {
+  await rig.runningPod('forced', (pod) => {
+    pod.spec!.containers[0]!.livenessProbe = { periodSeconds: 2, failureThreshold: 3, timeoutSeconds: 1 };
+  });
+  await rig.migrate('forced', { podName: 'forced', preflightOnly: true, force: true });
+  const { checks } = await rig.ended('forced', 'Succeeded');
+  const probes = named(checks, 'LivenessProbes');
+  assert.equal(probes?.status, 'Warn');
+  assert.match(
+    probes?.message ?? '',
+    /gives up after 5 s.* Overridden by spec\.force: .* 4 s is rolled back/,
+  );
+
+  rig.master.behaviour.info = { handlerReady: false };
+  await rig.migrate('forced-2', { podName: 'forced', preflightOnly: true, force: true });
+  const { checks: again } = await rig.ended('forced-2', 'Failed');
+  assert.match(
+    named(again, 'TargetNode')?.hint ?? '',
+    /The check TargetNode is none that spec\.force \(--force\) overrides\.$/,
+  );
+  assert.equal(named(again, 'LivenessProbes')?.status, 'Warn');
+  await assertUntouched('forced', 'forced');
+});
+
 test('the API server is asked whether it takes the target pod', async () => {
   await rig.runningPod('quota', (pod) => (pod.spec!.runtimeClassName = undefined));
   const path = '/apis/node.k8s.io/v1/runtimeclasses';

@@ -133,10 +133,21 @@ describe('kubectl migrate --dry-run', { skip: await missing('kubectl') }, () => 
     await assertNothingLeft();
   });
 
-  test('--force is refused with the reason, not tried', async () => {
-    const { code, stderr } = await call('counter', '--force');
-    assert.equal(code, 2);
-    assert.match(stderr, /There is no --force: .*\nSee all that speaks against it.*--dry-run\n/);
+  test('--force is asked of the controller, and not without it', async () => {
+    const specOf = async (...flags: string[]) => {
+      const { stdout } = await call('counter', '--dry-run=client', '-o', 'json', ...flags);
+      return (JSON.parse(stdout) as PodMigration).spec;
+    };
+    assert.equal((await specOf('--force')).force, true);
+    assert.equal((await specOf()).force, undefined);
+    seen.length = 0;
+    for (const command of [['counter'], ['pod', 'counter', 'unfit']]) {
+      await call(...command, '--dry-run', '--force');
+    }
+    assert.deepEqual(
+      seen.map(({ spec }) => spec.force),
+      [true, true, true],
+    );
   });
 
   test('a cluster whose API is older is told from one that can only look', async () => {

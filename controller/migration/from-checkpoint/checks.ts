@@ -14,7 +14,7 @@ import { checkpointedPod } from './saved-pod.js';
 const SHARED = 'shared://';
 
 /** All reasons against it; none means that it is accepted. */
-export function savedChecks(facts: SavedFacts): Omit<Verdict, 'checks'> {
+export function savedChecks(facts: SavedFacts): Omit<Verdict, 'checks' | 'overridden'> {
   const { migration, binding, targets, nodeNames } = facts;
   const { targetNode } = migration.spec;
   const { bound } = binding;

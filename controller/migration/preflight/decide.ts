@@ -8,7 +8,8 @@ import { REASON } from '../../status/reasons.js';
 import { checks } from '../checks.js';
 import type { Draft } from '../draft.js';
 import { check, type Answer, type Check } from '../facts.js';
-import { deletedEarly, refuse } from '../pending.js';
+import { weighed } from '../force.js';
+import { acceptedCondition, deletedEarly, refuse } from '../pending.js';
 import type { Rehearsal } from './rehearse.js';
 
 type Shown = NonNullable<NonNullable<PodMigration['status']>['checks']>[number];
@@ -22,7 +23,10 @@ export function preflight(draft: Draft): void {
   if (migration.metadata.deletionTimestamp) return deletedEarly(draft);
   if (!facts) return draft.requeue(POLL_MS);
   const verdict = checks(facts);
-  const looked = [...verdict.checks, ...(rehearsal ? [targetPodCheck(rehearsal)] : [])];
+  const looked = [
+    ...verdict.checks,
+    ...(rehearsal ? [weighed(targetPodCheck(rehearsal), migration.spec)] : []),
+  ];
   const refusals = looked.flatMap((one) => one.refusals);
   const sourceNode = facts.pod?.spec?.nodeName;
   draft.set({
@@ -36,7 +40,7 @@ export function preflight(draft: Draft): void {
   const warned = looked.filter((one) => one.warnings.length > 0).length;
   const message = `Pod ${migration.spec.podName} can be migrated: ${looked.length} checks passed${warned > 0 ? `, ${warned} of them with a warning` : ''}. Nothing was changed.`;
   draft.phase('Succeeded');
-  draft.condition('Accepted', 'True', REASON.Accepted, 'Every check passed.');
+  acceptedCondition(draft, verdict);
   draft.condition('Complete', 'True', REASON.Succeeded, message);
   draft.set({
     message,
