@@ -38,7 +38,6 @@ async function open(
   const { config, options, server } = client;
   const https: RequestOptions = { headers: {} };
   await config.applyToHTTPSOptions(https);
-  const { user, groups } = options.impersonate ?? {};
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward?ports=${port}`;
   const auth = https.auth ? `Basic ${Buffer.from(https.auth).toString('base64')}` : undefined;
   delete https.auth;
@@ -47,8 +46,7 @@ async function open(
     headers: {
       ...(https.headers as Record<string, string>),
       ...(auth ? { Authorization: auth } : {}),
-      ...(user ? { 'Impersonate-User': user } : {}),
-      ...(groups?.length ? { 'Impersonate-Group': groups as unknown as string } : {}),
+      ...(client.impersonation as Record<string, string>),
       'User-Agent': options.userAgent,
     },
     perMessageDeflate: false,

@@ -17,6 +17,7 @@ import {
   type PodMigration,
 } from '../api/schema.js';
 import { LpmError } from '../errors.js';
+import type { Impersonating } from './config.js';
 import { ApiError, ApiUnreachable, unlessNotFound, unreachable } from './api-error.js';
 import type {
   ConfigMap,
@@ -76,6 +77,17 @@ export class KubeClient {
   /** URL of the API server, for messages. */
   get server(): string {
     return this.config.getCurrentCluster()?.server ?? '(no cluster)';
+  }
+
+  /** Headers that say for whom a request is made: what the kubeconfig says, and the flags (--as, --as-group) before it. */
+  get impersonation(): Record<string, string | string[]> {
+    const user: Impersonating | null = this.config.getCurrentUser();
+    const { user: as, groups } = this.options.impersonate ?? {};
+    return {
+      ...user?.impersonateHeaders,
+      ...(as ? { 'Impersonate-User': as } : {}),
+      ...(groups?.length ? { 'Impersonate-Group': groups } : {}),
+    };
   }
 
   /** One request with a JSON answer. Throws ApiError for an answer of 400 and above, ApiUnreachable without one. */
@@ -249,7 +261,7 @@ export class KubeClient {
     http.headers = {
       ...(http.headers as Record<string, string>),
       ...(auth ? { Authorization: auth } : {}),
-      ...impersonation(this.options.impersonate),
+      ...this.impersonation,
       Accept: options.accept ?? 'application/json',
       'User-Agent': this.options.userAgent,
       ...(body === undefined
@@ -435,13 +447,6 @@ export async function crdsInstalled(client: KubeClient): Promise<boolean> {
     if (error instanceof ApiError && error.isNotFound) return false;
     throw error;
   }
-}
-
-function impersonation(as: KubeClientOptions['impersonate']): Record<string, string | string[]> {
-  return {
-    ...(as?.user ? { 'Impersonate-User': as.user } : {}),
-    ...(as?.groups?.length ? { 'Impersonate-Group': as.groups } : {}),
-  };
 }
 
 function timeOf(date: string | undefined): number | undefined {

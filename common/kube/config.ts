@@ -10,6 +10,7 @@ import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { LpmError, messageOf } from '../errors.js';
+import { ExecCredentials, withProgram } from './exec-credential.js';
 
 /** kubectl's connection flags, by their kubectl names. */
 export interface KubeConfigFlags {
@@ -44,6 +45,7 @@ export function loadKubeConfig(
     });
   }
   const merged = new KubeConfig();
+  merged.addAuthenticator(new ExecCredentials(() => merged.getCurrentCluster()));
   merged.clusters = [];
   merged.users = [];
   merged.contexts = [];
@@ -51,7 +53,7 @@ export function loadKubeConfig(
     const one = new KubeConfig();
     try {
       one.loadFromFile(file);
-      one.users = withTokenFiles(one.users, file);
+      one.users = withMore(one.users, file);
     } catch (error) {
       throw new LpmError(
         'InvalidArgument',
@@ -96,22 +98,46 @@ export function currentNamespace(config: KubeConfig): string {
   return config.getContextObject(config.getCurrentContext())?.namespace || 'default';
 }
 
-/**
- * `tokenFile` of users, which client-node does not read (client-go: api/v1 AuthInfo; the path is relative to the kubeconfig,
- * and the file goes before `token`).
- */
-function withTokenFiles(users: User[], file: string): User[] {
+/** Whom the user's entry says to impersonate beside `as`: headers for each request. */
+export type Impersonating = User & { impersonateHeaders?: Record<string, string | string[]> };
+
+/** Fields of a user's entry that client-node does not read (client-go: api/v1 AuthInfo). */
+interface RawUser {
+  tokenFile?: string;
+  'as-uid'?: string;
+  'as-groups'?: string[];
+  'as-user-extra'?: Record<string, string[]>;
+}
+
+function withMore(users: User[], file: string): User[] {
   const text = readFileSync(file, 'utf8');
-  // Few have one: the file is not parsed a second time for nothing.
-  if (!text.includes('tokenFile')) return users;
-  const raw = parse(text) as {
-    users?: { name?: string; user?: { tokenFile?: unknown } }[];
-  } | null;
+  // Few have any: the file is not parsed a second time for nothing.
+  const raw = /tokenFile|as-(?:uid|groups|user-extra)/.test(text)
+    ? (parse(text) as { users?: { name?: string; user?: RawUser }[] } | null)
+    : undefined;
   return users.map((user) => {
-    const tokenFile = raw?.users?.find(({ name }) => name === user.name)?.user?.tokenFile;
-    if (typeof tokenFile !== 'string' || tokenFile === '') return user;
-    return { ...user, token: readFileSync(resolve(dirname(file), tokenFile), 'utf8').trim() };
+    const more = raw?.users?.find(({ name }) => name === user.name)?.user ?? {};
+    return withProgram(withToken({ ...user, ...impersonated(more) }, more, file), file);
   });
+}
+
+/** The path is relative to the kubeconfig, and the file goes before `token`. */
+function withToken(user: User, { tokenFile }: RawUser, file: string): User {
+  if (!tokenFile) return user;
+  return { ...user, token: readFileSync(resolve(dirname(file), tokenFile), 'utf8').trim() };
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation */
+function impersonated(raw: RawUser): Pick<Impersonating, 'impersonateHeaders'> {
+  const { 'as-uid': uid, 'as-groups': groups, 'as-user-extra': extra = {} } = raw;
+  const headers = {
+    ...(uid ? { 'Impersonate-Uid': uid } : {}),
+    ...(groups?.length ? { 'Impersonate-Group': groups } : {}),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([key, values]) => [`Impersonate-Extra-${encodeURIComponent(key)}`, values]),
+    ),
+  };
+  return Object.keys(headers).length > 0 ? { impersonateHeaders: headers } : {};
 }
 
 function firstWins<T extends { name: string }>(have: T[], more: T[]): T[] {
@@ -134,12 +160,15 @@ function applyFlags(config: KubeConfig, flags: KubeConfigFlags, files: string[])
   }
   const cluster = flags.cluster ?? context?.cluster ?? '';
   const user = flags.user ?? context?.user ?? '';
-  for (const [what, name, entry] of [
-    ['cluster', flags.cluster, config.getCluster(cluster)],
-    ['user', flags.user, config.getUser(user)],
+  for (const [what, name, entry, entries] of [
+    ['cluster', flags.cluster, config.getCluster(cluster), config.clusters],
+    ['user', flags.user, config.getUser(user), config.users],
   ] as const) {
     if (name && !entry) {
-      throw new LpmError('InvalidArgument', `The ${what} "${name}" does not exist in the kubeconfig.`);
+      const known = entries.map((each) => each.name).join(', ') || 'none';
+      throw new LpmError('InvalidArgument', `The ${what} "${name}" does not exist in the kubeconfig.`, {
+        hint: `It has: ${known}.`,
+      });
     }
   }
   const baseCluster = config.getCluster(cluster);
@@ -154,7 +183,8 @@ function applyFlags(config: KubeConfig, flags: KubeConfigFlags, files: string[])
     user: {
       ...(baseUser ?? { name: 'flags' }),
       name: 'effective',
-      ...(flags.token ? { token: flags.token } : {}),
+      // Who gives a token need not log in.
+      ...(flags.token ? { token: flags.token, program: undefined } : {}),
     },
   };
   if (!flags.cluster && !flags.user && !flags.server && !flags.token && !flags.insecureSkipTlsVerify) return;

@@ -1,6 +1,6 @@
 /** Kubeconfigs as people have them, read by the plugin when the real kubectl calls it. */
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,9 +8,12 @@ import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startTestApiServer, type TestApiServer } from '../cluster/apiserver/testing.js';
 import { createCa, issueCertificate } from '../cluster/pki.js';
-import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
+import { openTerminal } from '../support/terminal.js';
+import { buildPlugins, kubectl, missing, until, type Plugins } from './programs.js';
 
 const TOKEN = 'a-token-that-the-server-knows';
+
+const noTerminal = await missing('tmux');
 
 describe('a kubeconfig', { skip: await missing('kubectl') }, () => {
   let plugins: Plugins;
@@ -82,43 +85,130 @@ describe('a kubeconfig', { skip: await missing('kubectl') }, () => {
     await works(await write('token-file', config({ tokenFile })));
   });
 
-  test('with an exec plugin, as clouds have them', async () => {
-    const credential = {
-      apiVersion: 'client.authentication.k8s.io/v1',
-      kind: 'ExecCredential',
-      status: { token: TOKEN },
-    };
-    const command = await write(
-      'cloud-login',
-      `#!/bin/sh\n[ "$REGION" = north ] && echo '${JSON.stringify(credential)}'\n`,
-      0o755,
-    );
-    const exec = {
+  const exec = (command: string, more: object = {}) => ({
+    exec: {
       apiVersion: 'client.authentication.k8s.io/v1',
       interactiveMode: 'Never',
       command,
-      args: ['token'],
-      env: [{ name: 'REGION', value: 'north' }],
-    };
-    await works(await write('exec', config({ exec })));
+      ...more,
+    },
   });
-
-  test('with an exec plugin that is not there, or fails', async () => {
-    const exec = {
+  const credential = (status: object) =>
+    JSON.stringify({
       apiVersion: 'client.authentication.k8s.io/v1',
-      interactiveMode: 'Never',
-      command: 'no-such-login',
-    };
-    await fails(/no-such-login/, await write('exec-missing', config({ exec })));
-    const command = await write(
-      'failing-login',
-      '#!/bin/sh\necho "please log in first" >&2\nexit 3\n',
+      kind: 'ExecCredential',
+      status,
+    });
+
+  test('with an exec plugin, as clouds have them: called once, told what for, beside the kubeconfig', async () => {
+    const log = join(folder, 'calls');
+    await write(
+      'cloud-login',
+      [
+        '#!/bin/sh',
+        `echo "$* $REGION $KUBERNETES_EXEC_INFO" >> '${log}'`,
+        `[ "$REGION" = north ] && echo '${credential({ token: TOKEN })}'`,
+      ].join('\n'),
       0o755,
     );
-    await fails(
-      /please log in first|failing-login/,
-      await write('exec-failing', config({ exec: { ...exec, command } })),
+    const more = {
+      args: ['token'],
+      env: [{ name: 'REGION', value: 'north' }],
+      provideClusterInfo: true,
+    };
+    await works(await write('exec', config(exec('./cloud-login', more))));
+    const [call = '', ...others] = (await readFile(log, 'utf8')).trim().split('\n');
+    assert.deepEqual(others, [], 'a credential without an end is asked for once');
+    const [, said = '', info = ''] = /^(token north) (\{.*\})$/.exec(call) ?? [];
+    assert.equal(said, 'token north');
+    assert.deepEqual(JSON.parse(info), {
+      kind: 'ExecCredential',
+      apiVersion: 'client.authentication.k8s.io/v1',
+      spec: { cluster: { server: server.url, 'certificate-authority-data': ca }, interactive: false },
+    });
+  });
+
+  test('with an exec plugin that gives a client certificate', async () => {
+    const { cert, key } = server.pki.admin;
+    const answer = await write(
+      'certificate.json',
+      credential({ clientCertificateData: cert, clientKeyData: key }),
     );
+    const command = await write('certificate-login', `#!/bin/sh\ncat '${answer}'\n`, 0o755);
+    await works(await write('exec-certificate', config(exec(command))));
+  });
+
+  test('with an exec plugin that is not there: its install hint is shown', async () => {
+    await fails(
+      /^error: The program "no-such-login", which logs in to the cluster, is not installed\.\nInstall it, or look at .*: kubectl config view --minify\n$/,
+      await write('exec-missing', config(exec('no-such-login'))),
+    );
+    const installHint = 'It comes with the cloud tools:\n  cloud install login\n';
+    await fails(
+      /is not installed\.\nIt comes with the cloud tools: cloud install login\n$/,
+      await write('exec-hint', config(exec('no-such-login', { installHint }))),
+    );
+  });
+
+  test('with an exec plugin that fails: its own words are shown, and its exit code', async () => {
+    const command = await write('failing', '#!/bin/sh\necho "please log in first" >&2\nexit 3\n', 0o755);
+    await fails(
+      /^please log in first\nerror: The program "\S+failing", which logs in to the cluster, failed with exit code 3\.\n.*kubectl auth whoami\n$/,
+      await write('exec-failing', config(exec(command))),
+    );
+  });
+
+  test('with an exec plugin that gives no credential, without showing what it gave', async () => {
+    for (const [name, answer, why] of [
+      ['empty', '', /gave no credential: it wrote nothing\./],
+      ['prose', 'my-secret-token', /gave no credential: its answer is not JSON \([^"]*\)\./],
+      ['other', '{"kind":"Pod"}', /gave no credential: its answer is no ExecCredential\./],
+      ['bare', credential({}), /gave no credential: its answer has neither a token nor/],
+      ['unknown', credential({ token: 'my-secret-token' }), /does not accept your credentials\./],
+    ] as const) {
+      const command = await write(`${name}-login`, `#!/bin/sh\necho '${answer}'\n`, 0o755);
+      const kubeconfig = await write(`exec-${name}`, config(exec(command)));
+      await fails(why, kubeconfig);
+      assert.doesNotMatch((await list(kubeconfig, {}, '-v=8')).stderr, /my-secret-token/);
+    }
+  });
+
+  test('with an exec plugin that must ask, where nobody can answer', async () => {
+    const command = await write('asking', '#!/bin/sh\nexit 1\n', 0o755);
+    await fails(
+      /^error: The program "\S+asking".* asks questions \(interactiveMode: Always\), and there is no terminal on which to answer\.\nCall this in a terminal/,
+      await write('exec-always', config(exec(command, { interactiveMode: 'Always' }))),
+    );
+  });
+
+  test('with an exec plugin that asks in a terminal', { skip: noTerminal }, async (t) => {
+    const command = await write(
+      'code-login',
+      [
+        '#!/bin/sh',
+        'printf "The code from your phone: " >&2; read code',
+        `[ "$code" = 1234 ] && echo '${credential({ token: TOKEN })}'`,
+      ].join('\n'),
+      0o755,
+    );
+    const kubeconfig = await write('exec-asks', config(exec(command, { interactiveMode: 'IfAvailable' })));
+    const path = `${plugins.links}${delimiter}${process.env.PATH ?? ''}`;
+    const terminal = await openTerminal(
+      `export HOME=/nonexistent KUBECONFIG='${kubeconfig}' PATH='${path}'; kubectl migrate list; echo "exit code $?"; sleep 60`,
+    );
+    t.after(() => terminal.close());
+    await until(async () => /from your phone:$/.test(await terminal.screen()), terminal.last);
+    await terminal.type('1234');
+    await terminal.press('Enter');
+    await until(async () => (await terminal.screen()).includes('exit code'), terminal.last);
+    assert.equal(
+      terminal.last(),
+      'The code from your phone: 1234\nNo resources found in default namespace.\nexit code 0',
+    );
+  });
+
+  test('a token on the command line goes before an exec plugin, which is not asked', async () => {
+    await works(await write('exec-and-token', config(exec('no-such-login'))), {}, '--token', TOKEN);
   });
 
   test('in several files: the context from one, cluster and user from others', async () => {

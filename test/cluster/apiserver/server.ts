@@ -13,7 +13,7 @@ import type { Api } from './api.js';
 import { bootstrap } from './controllers/bootstrap.js';
 import { serveCustomResources } from './controllers/custom-resources.js';
 import { expireEvents } from './controllers/events.js';
-import { handleRequest, handleUpgrade } from './http/handler.js';
+import { handleRequest, handleUpgrade, type AuditEntry } from './http/handler.js';
 import { TokenIssuer } from './http/tokens.js';
 import { builtinResources } from './resources/builtin.js';
 import { Registry } from './resources/registry.js';
@@ -34,6 +34,8 @@ export interface ApiServerOptions {
    * requests get 401, but for /healthz, /readyz, /livez and /version.
    */
   tokens?: Record<string, { username: string; groups: string[] }>;
+  /** Told of every request whose sender is known, as an audit log would be. */
+  audit?: (entry: AuditEntry) => void;
   /** What the server shows to kubelets, which it calls at the node's InternalIP and daemonEndpoints port. */
   kubeletClientTls?: { cert: string; key: string; ca: string };
   /** File in which the state is kept between restarts; in memory only without it. */
@@ -67,7 +69,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     stop.push(writeStateFile(options.stateFile, api.store, api.tokens.exportKey()));
   }
   const kubelet = new KubeletClient(api, options.kubeletClientTls);
-  const services = { kubelet, tokenUsers: options.tokens ?? {} };
+  const services = {
+    kubelet,
+    tokenUsers: options.tokens ?? {},
+    ...(options.audit ? { audit: options.audit } : {}),
+  };
 
   const servers: Server[] = [];
   const addresses: (AddressInfo | string)[] = [];
