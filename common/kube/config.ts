@@ -10,6 +10,7 @@ import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { LpmError, messageOf } from '../errors.js';
+import { proxyFromEnv } from './env-proxy.js';
 import { ExecCredentials, withProgram } from './exec-credential.js';
 
 /** kubectl's connection flags, by their kubectl names. */
@@ -70,15 +71,18 @@ export function loadKubeConfig(
   if (flags.context) merged.setCurrentContext(flags.context);
   applyFlags(merged, flags, files);
   // client-node refuses http:// (kubectl proxy) unless told not to check certificates, of which there are none.
-  merged.clusters = merged.clusters.map((entry) =>
-    entry.server.startsWith('http:') ? { ...entry, skipTLSVerify: true } : entry,
-  );
+  merged.clusters = merged.clusters.map((entry) => ({
+    ...entry,
+    proxyUrl: entry.proxyUrl || proxyFromEnv(entry.server, env),
+    ...(entry.server.startsWith('http:') ? { skipTLSVerify: true } : {}),
+  }));
   return merged;
 }
 
 /** The configuration of a program in the cluster: a kubeconfig file if one is named, else the ServiceAccount's. */
 export function loadProgramConfig(kubeconfig: string | undefined): KubeConfig {
-  if (kubeconfig) return loadKubeConfig({ kubeconfig });
+  // A person's proxy is none of theirs: what they ask is near.
+  if (kubeconfig) return loadKubeConfig({ kubeconfig }, {});
   if (!process.env.KUBERNETES_SERVICE_HOST) {
     throw new LpmError(
       'InvalidArgument',

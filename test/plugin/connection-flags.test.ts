@@ -98,8 +98,16 @@ describe('the connection flags', { skip: await missing('kubectl') }, () => {
   });
 
   test('what none of the entries is called is named', async () => {
-    await assertFails(/^error: The cluster "her" does not exist in the kubeconfig\.\nIt has: here, nowhere\.\n/, '--cluster', 'her');
-    await assertFails(/^error: The user "amm" does not exist in the kubeconfig\.\nIt has: admin, ann, as-bob\.\n/, '--user', 'amm');
+    await assertFails(
+      /^error: The cluster "her" does not exist in the kubeconfig\.\nIt has: here, nowhere\.\n/,
+      '--cluster',
+      'her',
+    );
+    await assertFails(
+      /^error: The user "amm" does not exist in the kubeconfig\.\nIt has: admin, ann, as-bob\.\n/,
+      '--user',
+      'amm',
+    );
     await assertFails(
       /^error: The context "god" does not exist\.\nContexts in the kubeconfig: good, bad\./,
       '--context=god',

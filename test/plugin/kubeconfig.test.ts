@@ -249,12 +249,13 @@ describe('a kubeconfig', { skip: await missing('kubectl') }, () => {
   });
 
   test('with a proxy, from the cluster’s entry and from the surroundings', async () => {
-    let tunnels = 0;
+    const tunnels: string[] = [];
     const proxy: Server = createServer();
     proxy.on('connect', (request, socket, head) => {
-      tunnels += 1;
-      const [host = '', port = ''] = (request.url ?? '').split(':');
-      const onward = connect(Number(port), host, () => {
+      tunnels.push(request.url ?? '');
+      const [, port = ''] = (request.url ?? '').split(':');
+      // Whatever name it is: a proxy knows more names than those who ask it.
+      const onward = connect(Number(port), '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         onward.write(head);
         onward.pipe(socket).pipe(onward);
@@ -265,7 +266,17 @@ describe('a kubeconfig', { skip: await missing('kubectl') }, () => {
     try {
       const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
       await works(await write('proxy', config({ token: TOKEN }, { 'proxy-url': url })));
-      assert.ok(tunnels > 0, 'it went through the proxy');
+      assert.ok(tunnels.length > 0, 'it went through the proxy');
+
+      // A name of the server's certificate that nobody here can resolve.
+      const far = server.url.replace('127.0.0.1', 'kubernetes.default.svc');
+      const named = await write('far', config({ token: TOKEN }, { server: far }));
+      tunnels.length = 0;
+      await works(named, { HTTPS_PROXY: url });
+      assert.deepEqual([...new Set(tunnels)], [far.replace('https://', '')]);
+      await fails(/its name cannot be resolved/, named, { HTTPS_PROXY: url, NO_PROXY: '.svc' });
+
+      await works(await write('near', config({ token: TOKEN })), { HTTPS_PROXY: 'http://127.0.0.1:1' });
     } finally {
       proxy.closeAllConnections();
       proxy.close();
