@@ -1,12 +1,14 @@
 /** The container images of controller and agent, built from their Containerfiles into OCI archives. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { debianRoot, type Say } from '../../test/cluster/debian-root.js';
 import { takeLock } from '../../test/cluster/lock.js';
 import { cacheDir, repository } from '../../test/cluster/paths.js';
-import { openBuildah, type Buildah } from './buildah.js';
 import { packImage } from './archive.js';
+import { imageBases, shortName } from './base.js';
+import { copiedLast } from './containerfile.js';
+import { imageIn, withFiles } from './layer.js';
 
 export interface ImageArchive {
   reference: string;
@@ -14,6 +16,8 @@ export interface ImageArchive {
   archive: string;
   /** sha256:…, of the image's manifest: what a registry and a node call it by. */
   digest: string;
+  /** sha256:…, of the image that it is without our programs: all but a small part of it. */
+  base: string;
 }
 
 export interface ImageOptions {
@@ -22,20 +26,13 @@ export interface ImageOptions {
   base?: string;
   /** Folder for the archives. */
   out?: string;
+  /** Folder in which what stays the same from build to build is kept. */
+  cache?: string;
 }
 
-/** What an image is built from, besides its base. */
 const images = [
-  {
-    reference: 'localhost/controller:latest',
-    containerfile: 'controller/Containerfile',
-    files: ['dist/controller.mjs'],
-  },
-  {
-    reference: 'localhost/checkpoint-agent:latest',
-    containerfile: 'agent/Containerfile',
-    files: ['dist/agent.mjs', 'dist/lpm-runtime'],
-  },
+  { reference: 'localhost/controller:latest', containerfile: 'controller/Containerfile' },
+  { reference: 'localhost/checkpoint-agent:latest', containerfile: 'agent/Containerfile' },
 ];
 
 const root = {
@@ -45,43 +42,56 @@ const root = {
 };
 
 /** Raise it when images built before would be other ones now although no file of theirs changed. */
-const recipe = 1;
+const recipe = 2;
 
 /** Files in the images carry one date (https://reproducible-builds.org/specs/source-date-epoch/), so that the same files make the same digest. */
 const epochSeconds = (): number => Number(process.env.SOURCE_DATE_EPOCH ?? 1_600_000_000);
 
 /**
- * Builds the images that are not there as their files are now, and answers them all.
+ * Builds the images that are not there as their files are now, and answers them all. What they are without our programs is built with
+ * buildah once; with that at hand it takes a second or two.
  *
  * @throws with one sentence when the programs are not built, when not root, or with what buildah said.
  */
 export async function buildImages(options: ImageOptions = {}): Promise<ImageArchive[]> {
-  const { say = () => {}, base, out = join(repository, 'dist/images') } = options;
-  for (const file of images.flatMap(({ files }) => files)) {
-    if (!existsSync(join(repository, file))) throw new Error(`There is no ${file} yet. Run: npm run build`);
+  const { say = () => {}, base, out = join(repository, 'dist/images'), cache = cacheDir } = options;
+  const programs = images.map(({ containerfile }) =>
+    copiedLast(readFileSync(join(repository, containerfile), 'utf8')),
+  );
+  for (const { from } of programs.flat()) {
+    if (!existsSync(join(repository, from))) throw new Error(`There is no ${from} yet. Run: npm run build`);
   }
-  const debian = base ?? (await debianRoot(root, say));
+  const epoch = epochSeconds();
+  const layouts = await imageBases(images, {
+    say,
+    cache,
+    epoch,
+    version: version(),
+    from: base ? { image: base } : { root: await debianRoot(root, say) },
+  });
   mkdirSync(out, { recursive: true });
-  const release = await takeLock(join(cacheDir, 'images.lock'), say);
+  const release = await takeLock(join(out, 'lock'), say);
   try {
-    let buildah: Buildah | undefined;
     const archives: ImageArchive[] = [];
-    for (const { reference, containerfile, files } of images) {
-      const name = basename(reference.split(':')[0] ?? '');
-      const archive = join(out, `${name}.tar`);
-      const record = join(out, `${name}.json`);
-      const key = keyOf([containerfile, 'manifests/images/collect.sh', ...files], debian);
-      const known = built(record);
-      if (known?.key === key && existsSync(archive)) {
-        archives.push({ reference, archive, digest: known.digest });
-        continue;
+    for (const [index, { reference }] of images.entries()) {
+      const layout = layouts[index]!;
+      const files = programs[index]!;
+      const archive = join(out, `${shortName(reference)}.tar`);
+      const record = join(out, `${shortName(reference)}.json`);
+      const key = keyOf(
+        [layout, epoch, files],
+        files.map(({ from }) => from),
+      );
+      let known = built(record);
+      if (known?.key !== key || !existsSync(archive)) {
+        say(`building ${reference}`);
+        const date = new Date(epoch * 1000);
+        const image = await withFiles(layout, repository, files, date);
+        await packImage(image, layout, reference, archive, date);
+        known = { key, reference, digest: image.manifest.digest };
+        writeFileSync(record, `${JSON.stringify(known, null, 2)}\n`);
       }
-      buildah ??= await openBuildah(say);
-      say(`building ${reference}`);
-      const from = base ?? (await importRoot(buildah, debian, say));
-      const digest = await buildImage(buildah, { reference, containerfile, from, archive });
-      writeFileSync(record, `${JSON.stringify({ reference, digest, key }, null, 2)}\n`);
-      archives.push({ reference, archive, digest });
+      archives.push({ reference, archive, digest: known.digest, base: imageIn(layout) });
     }
     return archives;
   } finally {
@@ -89,9 +99,17 @@ export async function buildImages(options: ImageOptions = {}): Promise<ImageArch
   }
 }
 
-function built(record: string): { key: string; digest: string } | undefined {
+/** What is written down beside an archive. */
+interface BuiltImage {
+  reference: string;
+  digest: string;
+  /** Tells what it was made of from anything else. */
+  key: string;
+}
+
+function built(record: string): BuiltImage | undefined {
   try {
-    return JSON.parse(readFileSync(record, 'utf8')) as { key: string; digest: string };
+    return JSON.parse(readFileSync(record, 'utf8')) as BuiltImage;
   } catch {
     return undefined;
   }
@@ -100,45 +118,8 @@ function built(record: string): { key: string; digest: string } | undefined {
 const version = (): string =>
   (JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }).version;
 
-function keyOf(files: readonly string[], base: string): string {
-  const hash = createHash('sha256').update(JSON.stringify([recipe, version(), epochSeconds(), base]));
+function keyOf(what: readonly unknown[], files: readonly string[]): string {
+  const hash = createHash('sha256').update(JSON.stringify([recipe, ...what]));
   for (const file of files) hash.update(readFileSync(join(repository, file)));
   return hash.digest('hex');
-}
-
-/** The Debian root as an image of buildah's own storage: FROM wants one. */
-async function importRoot(buildah: Buildah, folder: string, say: Say): Promise<string> {
-  const image = `localhost/${basename(folder)}:latest`;
-  if (await buildah('inspect', '--type', 'image', image).catch(() => undefined)) return image;
-  say("taking the images' root into buildah (once)");
-  const container = (await buildah('from', 'scratch')).trim();
-  try {
-    await buildah('copy', '--quiet', container, folder, '/');
-    await buildah('commit', '--quiet', '--timestamp', String(epochSeconds()), container, image);
-  } finally {
-    await buildah('rm', container);
-  }
-  return image;
-}
-
-async function buildImage(
-  buildah: Buildah,
-  image: { reference: string; containerfile: string; from: string; archive: string },
-): Promise<string> {
-  const epoch = epochSeconds();
-  await buildah(
-    'build',
-    ...['--isolation', 'chroot', '--format', 'oci', '--quiet'],
-    ...['--timestamp', String(epoch), '--build-arg', `SOURCE_DATE_EPOCH=${epoch}`],
-    ...['--build-arg', `BASE=${image.from}`, '--build-arg', `VERSION=${version()}`],
-    ...['--file', join(repository, image.containerfile), '--tag', image.reference],
-    repository,
-  );
-  const layout = mkdtempSync(join(cacheDir, 'image-layout-'));
-  try {
-    await buildah('push', '--quiet', image.reference, `oci:${layout}:${image.reference}`);
-    return await packImage(layout, image.reference, image.archive, new Date(epoch * 1000));
-  } finally {
-    rmSync(layout, { recursive: true, force: true });
-  }
 }

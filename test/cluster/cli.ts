@@ -1,9 +1,11 @@
 /** `npm run cluster -- up|down|status|load|logs|cut|slow|heal|reboot`: the local cluster by hand. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { messageOf } from '../../common/errors.js';
 import {
   clusterDown,
@@ -16,9 +18,13 @@ import {
   type ClusterOptions,
 } from './cluster.js';
 import { alive, neededDaemons, replicaNames } from './cluster-record.js';
+import { projectPods, type ProjectPod } from './cluster-installed.js';
+import { kubectlCommand } from './kubectl.js';
 import { layoutOf, nodePlans } from './layout.js';
 import { endpoints } from './network-rules.js';
 import { openNode } from './node/start.js';
+import { repository } from './paths.js';
+import { must } from './run.js';
 
 const began = Date.now();
 /** Progress goes to stderr, with the time since the start. */
@@ -27,24 +33,29 @@ const say = (line: string): void =>
 
 async function up(
   dir: string,
-  options: Pick<ClusterOptions, 'faults' | 'installed' | 'replicas'>,
+  options: Pick<ClusterOptions, 'faults' | 'processes' | 'replicas'>,
 ): Promise<void> {
+  await buildOnce();
   const cluster = await clusterUp({ dir, say, ...options });
-  const { ownKubectl, plugins } = await linkPrograms(cluster);
+  await linkPrograms(cluster);
   say('the cluster is up');
-  const bin = ownKubectl || plugins ? `export PATH=${cluster.layout.bin}:$PATH\n  ` : '';
+  const path = (file: string): string => relative(process.cwd(), file) || '.';
+  const inDir = dir === defaultDir() ? '' : ` --dir ${path(dir)}`;
   console.error(`
-Use it with:
-  export KUBECONFIG=${cluster.kubeconfig}
-  ${bin}kubectl get nodes
-${missing(cluster.layout.bin)}Take it down with: npm run cluster -- down`);
+Use it:
+  export KUBECONFIG=${cluster.kubeconfig} PATH=${cluster.layout.bin}:$PATH
+  kubectl apply -f ${path(join(repository, 'manifests/samples/counter.yaml'))}
+  kubectl migrate counter-migration-test --to k8s-master
+and take it down:
+  npm run cluster -- down${inDir}`);
 }
 
-function missing(bin: string): string {
-  const absent = ['agent', 'controller'].filter((name) => !existsSync(join(bin, `${name}.mjs`)));
-  return absent.length > 0
-    ? `Not started, because not built: ${absent.join(' and ')} (npm run build, then up again).\n`
-    : '';
+/** After a fresh checkout the programs are still to be built; later they are taken as they were built last. */
+async function buildOnce(): Promise<void> {
+  const programs = ['agent', 'controller', 'kubectl-migrate'];
+  if (programs.every((name) => existsSync(join(repository, 'dist', `${name}.mjs`)))) return;
+  say('building the programs (npm run build)');
+  await must(process.execPath, ['build.mjs'], { cwd: repository });
 }
 
 const noCluster = (dir: string): string => `No cluster runs in ${dir}. Start one with: npm run cluster -- up`;
@@ -57,7 +68,7 @@ async function status(dir: string): Promise<void> {
   }
   const line = (name: string, state: string, detail = ''): void =>
     console.log(`${name.padEnd(16)}${state.padEnd(14)}${detail}`.trimEnd());
-  const replicas = replicaNames.slice(0, record.replicas ?? 1);
+  const replicas = record.installed ? [] : replicaNames.slice(0, record.replicas ?? 1);
   for (const name of [...neededDaemons(record), ...replicas]) {
     const found = record.processes[name];
     const pid = found ? `pid ${found.pid}` : '';
@@ -79,7 +90,22 @@ async function status(dir: string): Promise<void> {
       line('  image', image);
     }
   }
-  if (!(await openCluster(dir))) process.exitCode = 1;
+  const cluster = await openCluster(dir);
+  if (!cluster) process.exitCode = 1;
+  else if (record.installed) {
+    for (const pod of await podsOf(cluster)) {
+      line(pod.of, pod.ready ? 'ready' : 'not ready', `pod ${pod.name} on ${pod.node || 'no node yet'}`);
+    }
+  }
+}
+
+async function podsOf(cluster: Cluster): Promise<ProjectPod[]> {
+  const kube = cluster.client();
+  try {
+    return await projectPods(kube);
+  } finally {
+    kube.close();
+  }
 }
 
 async function opened(dir: string): Promise<Cluster> {
@@ -103,9 +129,35 @@ async function load(dir: string, archive: string): Promise<void> {
   }
 }
 
+/** The logs of pods of ours, where agents and controller are pods: false where they are not, or others are asked for. */
+async function podLogs(
+  dir: string,
+  node: string,
+  service: string | undefined,
+  follow: boolean,
+): Promise<boolean> {
+  if (node !== 'controller' && service !== 'agent') return false;
+  if (!readRecord(layoutOf(dir))?.installed) return false;
+  const cluster = await opened(dir);
+  const pods = (await podsOf(cluster)).filter((pod) =>
+    service === 'agent' ? pod.of === 'agent' && pod.node === node : pod.of === 'controller',
+  );
+  if (pods.length === 0) return false;
+  const ownFlags = ['--tail=200', ...(follow ? ['-f'] : []), ...(pods.length > 1 ? ['--prefix'] : [])];
+  const [command = 'kubectl', ...first] = await kubectlCommand(readRecord(cluster.layout)?.root ?? '');
+  const ended = pods.map(({ name }) => {
+    const args = [...first, 'logs', '-n', SYSTEM_NAMESPACE, name, ...ownFlags];
+    const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
+    return once(spawn(command, args, { stdio: 'inherit', env }), 'close');
+  });
+  await Promise.all(ended);
+  return true;
+}
+
 async function logs(dir: string, node: string, service: string | undefined, follow: boolean): Promise<void> {
   const layout = layoutOf(dir);
   if (!existsSync(layout.logs)) throw new Error(noCluster(layout.dir));
+  if (await podLogs(dir, node, service, follow)) return;
   const isNode = nodePlans.some(({ name }) => name === node);
   const folder = isNode ? join(layout.logs, node) : layout.logs;
   const wanted = isNode ? service : node;
@@ -149,20 +201,22 @@ await yargs(hideBin(process.argv))
           default: false,
           describe: 'With programs that can be told to die, hang or fail (see test/faults)',
         })
-        .option('installed', {
+        .option('processes', {
           type: 'boolean',
-          default: false,
           describe:
-            'With agents and controller as pods, from the images and manifests that a real cluster is given',
+            'With agents and controller as processes, in place of pods from the images and manifests that a real cluster is given',
         })
         .option('replicas', {
           type: 'number',
           choices: [1, 2] as const,
-          default: 1 as const,
-          describe: 'How many of our controller, of which one leads',
+          describe: 'How many of our controller, of which one leads (default: 2 as pods, 1 as processes)',
         }),
-    ({ dir, faults, installed, replicas }) =>
-      up(dir as string, { faults, installed, replicas: replicas as 1 | 2 }),
+    ({ dir, faults, processes, replicas }) =>
+      up(dir as string, {
+        faults,
+        ...(processes === undefined ? {} : { processes }),
+        ...(replicas === undefined ? {} : { replicas: replicas as 1 | 2 }),
+      }),
   )
   .command('down', 'End the cluster and remove all of it', {}, async (args) => {
     await clusterDown({ dir: args.dir as string, say });

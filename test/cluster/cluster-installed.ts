@@ -1,15 +1,18 @@
 /**
  * The project on the local cluster as on any other: its images in the nodes, its manifests applied with kubectl, so that the agents are
- * privileged pods of the DaemonSet and the controller a Deployment. What a real cluster has otherwise is given here: the runtime handler
- * on the nodes.
+ * privileged pods of the DaemonSet, which set their nodes up, and the controller is a Deployment.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { buildImages, type ImageArchive } from '../../manifests/images/build.js';
 import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
+import type { KubeClient } from '../../common/kube/client.js';
 import type { Cluster } from './cluster.js';
 import type { ClusterRecord } from './cluster-record.js';
-import type { Layout } from './layout.js';
+import type { TestImage } from './images/images.js';
+import { nodePlans, type Layout } from './layout.js';
+import type { NodeHandle } from './node/handle.js';
 import type { Say } from './node-root.js';
 import { repository } from './paths.js';
 
@@ -18,60 +21,165 @@ const workloads = {
   DaemonSet: 'lpm-live-pod-migration-controller-checkpoint-agent',
 };
 
-/** @throws one sentence when the cluster runs our programs in the other way, or when the test build is asked for as well. */
-export function refuseOtherWay(
+/** On a busy machine a program of ours takes ten seconds to come up, and one pod comes after the other. */
+const READY_MS = 120_000;
+
+/**
+ * Whether agents and controller are pods, which a cluster is made with and keeps.
+ *
+ * @param processes what is asked for; undefined: whatever the cluster has, pods in a new one
+ * @throws one sentence when the cluster runs our programs in the other way, or when that way cannot be.
+ */
+export function chooseWay(
   layout: Layout,
-  known: ClusterRecord | undefined,
-  { faults, installed }: { faults: boolean; installed: boolean },
-): void {
-  if (installed && faults) {
-    throw new Error('The images have no fault points: --installed and --faults do not go together.');
+  known: Pick<ClusterRecord, 'installed'> | undefined,
+  { faults = false, processes }: { faults?: boolean; processes?: boolean | undefined },
+): { installed: boolean } {
+  if (faults && processes === false) {
+    throw new Error('The images have no fault points: with --faults agents and controller are processes.');
   }
-  if (known && (known.installed ?? false) !== installed) {
-    const has = known.installed ? 'with' : 'without';
+  const wanted = faults || processes === true ? false : processes === undefined ? undefined : true;
+  if (!known) return { installed: wanted ?? true };
+  const installed = known.installed ?? false;
+  if (wanted !== undefined && wanted !== installed) {
     throw new Error(
-      `The cluster in ${layout.dir} was made ${has} --installed. Take it down first: npm run cluster -- down`,
+      `The cluster in ${layout.dir} has agents and controller as ${installed ? 'pods' : 'processes'}. ` +
+        'Take it down first: npm run cluster -- down',
     );
   }
+  return { installed };
 }
 
 /** The images as the programs were built last. */
-export const installedImages = (say: Say): Promise<ImageArchive[]> => buildImages({ say });
+export const projectImages = (say: Say): Promise<ImageArchive[]> => buildImages({ say });
 
-/** Loads what the nodes do not have, applies the manifests and waits until every pod of them is ready. */
-export async function installProject(cluster: Cluster, say: Say): Promise<void> {
-  const images = await installedImages(say);
-  await Promise.all(
-    cluster.nodes.map(async (node) => {
-      const { stdout } = await node.exec(['ctr', '-n', 'k8s.io', 'images', 'ls']);
-      const missing = images.filter(({ digest }) => !stdout.includes(digest));
-      for (const { archive, reference } of missing) await node.importImage(archive, reference);
-    }),
-  );
-  const kubectl = async (...args: string[]): Promise<void> => {
-    const { code, stderr } = await cluster.kubectl(args);
-    if (code !== 0) throw new Error(`kubectl ${args.slice(0, 3).join(' ')} failed: ${stderr.trim()}`);
-  };
-  say('manifests');
-  const folder = writeOverlay(cluster.layout, images);
-  await kubectl('apply', '-f', join(repository, 'manifests/namespace.yaml'));
-  await kubectl('apply', '-k', folder);
-  say('waiting for the pods of controller and agents');
-  for (const [kind, name] of Object.entries(workloads)) {
-    await kubectl('-n', SYSTEM_NAMESPACE, 'rollout', 'status', `${kind}/${name}`, '--timeout=60s').catch(
-      async (error: unknown) => {
-        const { stdout } = await cluster.kubectl([
-          '-n',
-          SYSTEM_NAMESPACE,
-          'get',
-          'pods,events',
-          '-o',
-          'wide',
-        ]);
-        throw new Error(`${String(error)}\n${stdout}`);
-      },
-    );
+/** For a seed of the nodes' disks: the programs in the images are a small part of them, and change. */
+export const asSeed = ({ reference, archive, base }: ImageArchive): TestImage => ({
+  reference,
+  archive,
+  contents: base,
+});
+
+/** Loads the images that a node does not have as they are. */
+export async function loadProject(node: NodeHandle, images: readonly ImageArchive[]): Promise<void> {
+  const { stdout } = await node.exec(['ctr', '-n', 'k8s.io', 'images', 'ls']);
+  for (const { archive, digest, reference } of images) {
+    if (!stdout.includes(digest)) await node.importImage(archive, reference);
   }
+}
+
+/** What is different from the manifests. */
+export interface Deviations {
+  /** Further flags of the controller. */
+  controllerFlags?: readonly string[] | undefined;
+  /** Default: as many as the manifests say. */
+  replicas?: number | undefined;
+}
+
+/** Applies the manifests. The images are in the nodes, or will be. */
+export async function applyProject(
+  layout: Layout,
+  kubectl: Cluster['kubectl'],
+  images: readonly ImageArchive[],
+  deviations: Deviations = {},
+): Promise<void> {
+  const folder = writeOverlay(layout, images, deviations);
+  const { code, stderr } = await kubectl(['apply', '-k', folder]);
+  if (code !== 0) throw new Error(`kubectl apply -k ${folder} failed: ${stderr.trim()}`);
+}
+
+/** Waits until every pod of the manifests is ready, as they are now. */
+export async function projectReady(cluster: Cluster, say: Say): Promise<void> {
+  const kube = cluster.client();
+  const deadline = Date.now() + READY_MS;
+  let before = '';
+  try {
+    for (;;) {
+      const missing = await notReady(kube);
+      if (missing.length === 0) return;
+      const now = missing.join(', ');
+      if (now !== before) say(`  not ready yet: ${now}`);
+      before = now;
+      if (Date.now() > deadline) {
+        const what = ['-n', SYSTEM_NAMESPACE, 'get', 'pods,events', '-o', 'wide'];
+        const { stdout } = await cluster.kubectl(what);
+        throw new Error(`Not ready within ${READY_MS / 1000} seconds: ${now}\n${stdout}`);
+      }
+      await delay(100);
+    }
+  } finally {
+    kube.close();
+  }
+}
+
+interface Workload {
+  metadata: { generation?: number };
+  spec: { replicas?: number };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    readyReplicas?: number;
+    desiredNumberScheduled?: number;
+    updatedNumberScheduled?: number;
+    numberReady?: number;
+  };
+}
+
+/** What is still to come, in words. */
+async function notReady(kube: KubeClient): Promise<string[]> {
+  const get = (kind: 'deployments' | 'daemonsets', name: string): Promise<Workload> =>
+    kube.json('GET', `/apis/apps/v1/namespaces/${SYSTEM_NAMESPACE}/${kind}/${name}`);
+  const [controller, agents] = await Promise.all([
+    get('deployments', workloads.Deployment),
+    get('daemonsets', workloads.DaemonSet),
+  ]);
+  const seen = ({ metadata, status }: Workload): NonNullable<Workload['status']> =>
+    status?.observedGeneration === metadata.generation ? (status ?? {}) : {};
+  const count = (ready: number, of: number, what: string): string[] =>
+    ready < of ? [`${what} ${ready} of ${of}`] : [];
+  const deployed = seen(controller);
+  const wanted = controller.spec.replicas ?? 1;
+  // Those of before are gone too.
+  const replicas =
+    deployed.replicas === wanted ? Math.min(deployed.updatedReplicas ?? 0, deployed.readyReplicas ?? 0) : 0;
+  const daemons = seen(agents);
+  return [
+    ...count(replicas, wanted, 'controller'),
+    ...count(
+      Math.min(daemons.updatedNumberScheduled ?? 0, daemons.numberReady ?? 0),
+      nodePlans.length,
+      'agents',
+    ),
+  ];
+}
+
+/** A pod of controller or agents. */
+export interface ProjectPod {
+  name: string;
+  of: 'agent' | 'controller';
+  node: string;
+  ready: boolean;
+}
+
+export async function projectPods(kube: KubeClient): Promise<ProjectPod[]> {
+  const { items } = await kube.pods.list({ namespace: SYSTEM_NAMESPACE });
+  return items
+    .map(({ metadata, spec, status }) => ({
+      name: metadata.name,
+      of: metadata.labels?.app === 'checkpoint-agent' ? ('agent' as const) : ('controller' as const),
+      node: spec?.nodeName ?? '',
+      ready: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Loads, applies and waits: what makes of a cluster without the project one with it. */
+export async function installProject(cluster: Cluster, say: Say): Promise<void> {
+  const images = await projectImages(say);
+  await Promise.all(cluster.nodes.map((node) => loadProject(node, images)));
+  await applyProject(cluster.layout, cluster.kubectl, images);
+  await projectReady(cluster, say);
 }
 
 /** Takes away what installProject applied. With the namespace goes what is in it, perhaps before it is asked for. */
@@ -92,7 +200,11 @@ const overlay = (layout: Layout): string => join(layout.dir, 'install');
  * What is different here from the manifests: the Lease is short, so that tests that end the one who leads do not wait, and the pods
  * say of which image they are, so that they are replaced when its tag stays and its contents change.
  */
-function writeOverlay(layout: Layout, images: readonly ImageArchive[]): string {
+function writeOverlay(
+  layout: Layout,
+  images: readonly ImageArchive[],
+  { controllerFlags = [], replicas }: Deviations,
+): string {
   const folder = overlay(layout);
   mkdirSync(folder, { recursive: true });
   const digestOf = (name: string): string =>
@@ -102,10 +214,14 @@ function writeOverlay(layout: Layout, images: readonly ImageArchive[]): string {
       apiVersion: 'apps/v1',
       kind,
       metadata: { name: workloads[kind], namespace: SYSTEM_NAMESPACE },
-      spec: { template: { metadata: { annotations: { 'lpm.my.domain/image-digest': digest } } } },
+      spec: {
+        ...(kind === 'Deployment' && replicas !== undefined ? { replicas } : {}),
+        template: { metadata: { annotations: { 'lpm.my.domain/image-digest': digest } } },
+      },
     }),
   });
   const election = ['lease-duration=8s', 'renew-deadline=6s', 'retry-period=500ms'];
+  const flags = [...election.map((flag) => `--leader-elect-${flag}`), ...controllerFlags];
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
@@ -116,11 +232,7 @@ function writeOverlay(layout: Layout, images: readonly ImageArchive[]): string {
       {
         target: { kind: 'Deployment', name: workloads.Deployment },
         patch: JSON.stringify(
-          election.map((flag) => ({
-            op: 'add',
-            path: '/spec/template/spec/containers/0/args/-',
-            value: `--leader-elect-${flag}`,
-          })),
+          flags.map((value) => ({ op: 'add', path: '/spec/template/spec/containers/0/args/-', value })),
         ),
       },
     ],

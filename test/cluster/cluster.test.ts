@@ -36,7 +36,7 @@ test('the local cluster', { skip, timeout: 240_000 }, async (t) => {
   let cluster: Cluster;
   let kube: KubeClient;
   before(async () => {
-    cluster = await clusterUp({ dir });
+    cluster = await clusterUp({ dir, processes: true });
     kube = cluster.client();
   });
   after(async () => {

@@ -1,6 +1,7 @@
 /**
  * The local cluster: a network of its own, a control plane and two nodes with real containerd, runc and CRIU, all of
- * it below one folder of this machine (default: .cluster of the current directory).
+ * it below one folder of this machine (default: .cluster of the current directory), with the project installed as on any
+ * other cluster.
  *
  *     const cluster = await clusterUp({ say: console.error });   // idempotent; starts only what does not run
  *     await cluster.kubectl(['get', 'nodes']);                   // { code, stdout, stderr }
@@ -15,7 +16,15 @@ import { loadProgramConfig } from '../../common/kube/config.js';
 import { chooseApiServer, podsAdmitted, startControlPlane } from './cluster-api-server.js';
 import { startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
-import { installedImages, installProject, refuseOtherWay } from './cluster-installed.js';
+import { agentsAsPods, agentsAsProcesses, type Agents } from './cluster-agents.js';
+import {
+  applyProject,
+  asSeed,
+  chooseWay,
+  loadProject,
+  projectImages,
+  projectReady,
+} from './cluster-installed.js';
 import { createPki } from './cluster-pki.js';
 import {
   alive,
@@ -45,16 +54,20 @@ export interface ClusterOptions {
   /** Default: .cluster of the current directory. */
   dir?: string;
   say?: Say;
-  /** With the programs of the test build (test-build.ts), which can be told to die, hang or fail at fault points. */
-  faults?: boolean;
   /**
-   * Agents and controller run as pods, from the images and the manifests that a real cluster is given. Not together with `faults`
-   * and `replicas`: the images are those of users, and the manifests say how many there are.
+   * Agents, handler and controller as processes of the nodes and of this machine, where a test has to do with them what cannot be done
+   * with pods. Without it they are pods, from the images and the manifests that a real cluster is given. A cluster keeps the way in
+   * which it was made; undefined: as it was, pods in a new one.
    */
-  installed?: boolean;
-  /** How many of our controller, of which one leads: 1 (default) or 2. */
+  processes?: boolean;
+  /**
+   * With the programs of the test build (test-build.ts), which can be told to die, hang or fail at fault points: as processes, for the
+   * images are those of users.
+   */
+  faults?: boolean;
+  /** How many of our controller, of which one leads: 1 or 2. Default: as processes 1, as pods what the manifests say. */
   replicas?: 1 | 2;
-  /** Further flags of our controller, not for one that is installed as a pod. */
+  /** Further flags of our controller. */
   controllerFlags?: readonly string[];
 }
 
@@ -65,13 +78,15 @@ export interface Cluster {
   kubeconfig: string;
   nodes: NodeHandle[];
   node(name: string): NodeHandle;
+  /** Our agents, to be killed, stopped and started. */
+  agents: Agents;
   /** Links between nodes, API server, controller and agents that can be cut and slowed. */
   network: NetworkFaults;
   kubectl(args: readonly string[], options?: RunOptions): Promise<RunResult>;
   client(): KubeClient;
-  /** Ends the API server, Kubernetes' controllers or our own, and starts them anew, as a crash would. */
+  /** Ends the API server, Kubernetes' controllers or our own (as a process), and starts them anew, as a crash would. */
   restart(daemon: 'control-plane' | 'controllers' | Replica): Promise<void>;
-  /** Which of our controllers acts, of several. */
+  /** Which of our controllers acts, of several processes. */
   leader(): Promise<Replica | undefined>;
 }
 
@@ -95,8 +110,8 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       mkdirSync(dir, { recursive: true });
     const known = readRecord(layout);
     const assets = chooseApiServer(layout, known);
-    const { faults = false, installed = false, replicas = 1, controllerFlags = [] } = options;
-    refuseOtherWay(layout, known, { faults, installed });
+    const { faults = false, replicas, controllerFlags = [] } = options;
+    const { installed } = chooseWay(layout, known, options);
     const record: ClusterRecord = {
       port: 0,
       processes: {},
@@ -104,8 +119,8 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       root,
       faults,
       installed,
-      replicas,
       controllerFlags,
+      ...(replicas ? { replicas } : {}),
       ...(assets ? { assets } : {}),
     };
     say('certificates and programs');
@@ -113,29 +128,42 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     await buildPrograms(layout, faults);
     createCgroups(layout.cgroup);
     await startLab(layout, record, say);
-    const images = [...(await testImages(root)), ...(installed ? await installedImages(say) : [])];
+    const project = installed ? await projectImages(say) : [];
+    const images = [...(await testImages(root)), ...project.map(asSeed)];
     // Ours are of a size at which it matters whether each node unpacks them.
     const seed = installed
-      ? await containerdSeed(root, images, (dir) => startNode({ dir, name: 'seed', images }), say)
+      ? await containerdSeed(
+          root,
+          images,
+          { start: (dir) => startNode({ dir, name: 'seed', images }), stop: stopNode },
+          say,
+        )
       : undefined;
     const [nodes] = await Promise.all([
       Promise.all(
         nodePlans.map(async (plan) => {
           const running = openNode(layout.node(plan.name));
-          if (running) return running;
-          say(`node ${plan.name} (${plan.ip}): containerd, images`);
-          return startClusterNode(layout, record, plan, images, seed);
+          if (!running) say(`node ${plan.name} (${plan.ip}): containerd, images`);
+          const node = running ?? (await startClusterNode(layout, record, plan, images, seed));
+          await loadProject(node, project);
+          return node;
         }),
       ),
-      startControlPlane(layout, record, say),
+      startControlPlane(layout, record, say).then(async () => {
+        if (!installed) return;
+        // The pods wait for their nodes.
+        say('manifests (kubectl apply -k)');
+        await applyProject(layout, kubectlOf(layout, record), project, { controllerFlags, replicas });
+      }),
     ]);
     const cluster = await attach(layout, record, nodes);
     const kube = cluster.client();
     await Promise.all(nodes.map((node) => startNodePrograms(layout, node, record)));
     if (installed) {
       writeRecord(layout, record);
+      say('waiting for the pods of controller and agents');
       await Promise.all([nodesReady(kube, layout), podsAdmitted(kube, layout)]);
-      await installProject(cluster, say);
+      await projectReady(cluster, say);
     } else {
       say('definitions and manifests');
       await applyManifests(kube, readManifests(join(repository, 'manifests')));
@@ -182,25 +210,36 @@ export async function clusterDown(options: ClusterOptions = {}): Promise<void> {
   }
 }
 
+const kubectlOf =
+  (layout: Layout, { root }: ClusterRecord): Cluster['kubectl'] =>
+  (args, options) =>
+    kubectlWith(root, layout.kubeconfig, args, options);
+
 async function attach(layout: Layout, record: ClusterRecord, nodes: NodeHandle[]): Promise<Cluster> {
+  const nodeOf = (name: string): NodeHandle => {
+    const found = nodes.find((node) => node.name === name);
+    if (found) return found;
+    throw new Error(`There is no node ${name}; there are ${nodes.map((node) => node.name).join(', ')}.`);
+  };
+  const kubectl = kubectlOf(layout, record);
   return {
     layout,
     kubeconfig: layout.kubeconfig,
     nodes,
-    node: (name) => {
-      const found = nodes.find((node) => node.name === name);
-      if (!found)
-        throw new Error(`There is no node ${name}; there are ${nodes.map((node) => node.name).join(', ')}.`);
-      return found;
-    },
+    node: nodeOf,
+    agents: record.installed ? agentsAsPods(kubectl, nodeOf) : agentsAsProcesses(nodeOf),
     network: networkFaults(record.root, record.processes.lab!, nodes),
-    kubectl: (args, options) => kubectlWith(record.root, layout.kubeconfig, args, options),
+    kubectl,
     client: () => new KubeClient(loadProgramConfig(layout.kubeconfig), { userAgent: 'lpm-local-cluster' }),
     restart: async (daemon) => {
       const now = readRecord(layout) ?? record;
+      const ours = daemon === 'controller' || daemon === 'controller-2';
+      if (ours && now.installed) {
+        throw new Error('The controller of this cluster is a pod, not a process: delete its pod.');
+      }
       const found = now.processes[daemon];
       if (found) await endProcess(found, 0);
-      if (daemon === 'controller' || daemon === 'controller-2') {
+      if (ours) {
         await startController(layout, now, daemon, () => {});
       } else await startControlPlane(layout, now, () => {});
     },

@@ -21,8 +21,8 @@ const steps = [
   /network 10\.88/,
   /node k8s-worker/,
   /API server and scheduler/,
-  /definitions and manifests$/,
-  /controller$|waiting for the nodes/,
+  /manifests \(kubectl apply/,
+  /waiting for the pods/,
 ];
 
 /** Runs `up` and kills it as soon as it has said the line. */

@@ -17,7 +17,7 @@ test('the kubelet’s checkpoint API', { skip }, async (t) => {
   let cluster: Cluster;
   let worker: NodeHandle;
   before(async () => {
-    cluster = await clusterUp({ dir });
+    cluster = await clusterUp({ dir, processes: true });
     worker = cluster.node('k8s-worker');
     const { code, stderr } = await cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(counter) });
     assert.equal(code, 0, stderr);

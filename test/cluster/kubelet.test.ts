@@ -115,7 +115,7 @@ test('the kubelet stand-in', { skip, timeout: 300_000 }, async (t) => {
   };
 
   before(async () => {
-    cluster = await clusterUp({ dir });
+    cluster = await clusterUp({ dir, processes: true });
     kube = cluster.client();
     worker = cluster.node('k8s-worker');
     master = cluster.node('k8s-master');

@@ -19,7 +19,10 @@ describe('two clusters in two folders', { skip }, () => {
   const [one, other] = [join(parent, 'one'), join(parent, 'other')];
   let clusters: [Cluster, Cluster];
   before(async () => {
-    clusters = await Promise.all([clusterUp({ dir: one }), clusterUp({ dir: other })]);
+    clusters = await Promise.all([
+      clusterUp({ dir: one, processes: true }),
+      clusterUp({ dir: other, processes: true }),
+    ]);
   });
   after(async () => {
     await Promise.all([one, other].map((dir) => clusterDown({ dir })));

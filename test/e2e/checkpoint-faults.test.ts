@@ -136,7 +136,7 @@ describe('the checkpoint repository and a node’s faults', { skip: skippedUnles
   test('an agent that is killed in the middle: the checkpoint is made all the same, or says why not', async () => {
     await begin('killed', big);
     await until('it runs', async () => (await get('killed')).status?.phase !== 'Pending');
-    await worker.restartService('agent', { signal: 'KILL' });
+    await it.local().agents.kill(it.source);
     const checkpoint = await ended('killed');
     if (checkpoint.status?.phase === 'Succeeded') await assertKept(checkpoint);
     else {

@@ -175,7 +175,7 @@ describe('the guide’s commands, as written', { skip, concurrency: true }, () =
     );
     assert.equal(made.length, 1, 'the agent was asked once, for one file');
     assert.match(
-      readFileSync(join(worker.logDir, 'agent.log'), 'utf8'),
+      await it.local().agents.log('k8s-worker'),
       new RegExp(`"message":"checkpointed".*${checkpoint.metadata.uid}`),
     );
     assert.match(

@@ -15,7 +15,7 @@ import type { Cluster } from '../cluster/cluster.js';
 import { run } from '../cluster/run.js';
 import { countProblem, countsIn } from '../support/counts.js';
 import { until } from '../support/until.js';
-import { skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
+import { skippedUnlessInstalled, startTestbed, type Testbed } from './testbed.js';
 
 interface AgentPod {
   metadata: { name: string; uid: string; deletionTimestamp?: string };
@@ -31,11 +31,11 @@ const section = (number: number): string => {
   return /```bash\n([^]*?)```/.exec(text)![1]!;
 };
 
-describe('the project, installed with its manifests and images', { skip: skippedUnlessLocal }, () => {
+describe('the project, installed with its manifests and images', { skip: skippedUnlessInstalled }, () => {
   let it: Testbed;
   let cluster: Cluster;
   before(async () => {
-    it = await startTestbed({ installed: true });
+    it = await startTestbed();
     cluster = it.local();
   });
   after(() => it?.end());

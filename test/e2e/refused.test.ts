@@ -74,8 +74,8 @@ describe('a migration that cannot be', { skip: skipped }, () => {
   });
 
   test('a node without an agent is refused by name', { skip: skippedUnlessLocal }, async () => {
-    const node = it.local().node(it.target);
-    await node.restartService('agent', { down: true });
+    const { agents } = it.local();
+    await agents.stop(it.target);
     try {
       await assertRefused(
         ['counter', '--to', it.target],
@@ -83,7 +83,7 @@ describe('a migration that cannot be', { skip: skipped }, () => {
         /50051|agent/,
       );
     } finally {
-      await node.exec(['rm', '-f', '/run/lpm-node/agent.down']);
+      await agents.start(it.target);
     }
   });
 

@@ -41,6 +41,19 @@ export const skippedUnlessLocal = given
   ? 'breaks a part of the cluster: done on the local cluster only'
   : skipped;
 
+/**
+ * LPM_TEST_CLUSTER=installed or processes: how agents and controller run in the local cluster (ClusterOptions.processes), whatever a test
+ * would choose.
+ */
+const chosen = process.env.LPM_TEST_CLUSTER;
+if (chosen !== undefined && chosen !== 'installed' && chosen !== 'processes') {
+  throw new Error(`LPM_TEST_CLUSTER is ${chosen}, not installed or processes.`);
+}
+
+/** Why a test of the installation itself is skipped, or false. */
+export const skippedUnlessInstalled =
+  chosen === 'processes' ? 'needs agents and controller as pods' : skippedUnlessLocal;
+
 export interface Testbed {
   /** The local cluster; only tests that are skipped elsewhere (`skippedUnlessLocal`) may ask for it. */
   local(): Cluster;
@@ -61,9 +74,9 @@ export interface Testbed {
   end(): Promise<void>;
 }
 
-/** @param options of the local cluster, where that is what the tests run on */
+/** @param options of the local cluster, where that is what the tests run on; by default it is installed as any other */
 export async function startTestbed(
-  options: Pick<ClusterOptions, 'installed' | 'controllerFlags'> = {},
+  options: Pick<ClusterOptions, 'processes' | 'controllerFlags'> = {},
 ): Promise<Testbed> {
   const dir = mkdtempSync(join(tmpdir(), 'lpm-e2e-'));
   const undo = [async () => rmSync(dir, { recursive: true, force: true })];
@@ -71,7 +84,12 @@ export async function startTestbed(
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const cluster = given ? undefined : await startLocal({ ...options, dir: join(dir, 'cluster') }, undo);
+    const cluster = given
+      ? undefined
+      : await startLocal(
+          { ...options, ...(chosen && { processes: chosen === 'processes' }), dir: join(dir, 'cluster') },
+          undo,
+        );
     const namespace = `lpm-e2e-${randomBytes(3).toString('hex')}`;
     const kubeconfig = join(dir, 'kubeconfig');
     const bin = cluster?.layout.bin ?? dir;

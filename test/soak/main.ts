@@ -31,7 +31,7 @@ async function main(): Promise<number> {
   console.log(`seed ${seed}`);
   const begin = performance.now();
   try {
-    const cluster = await clusterUp({ dir });
+    const cluster = await clusterUp({ dir, processes: true });
     const result = await soak(cluster, { count, seed, say: console.log });
     const minutes = ((performance.now() - begin) / 60_000).toFixed(1);
     console.log(

@@ -18,7 +18,7 @@ test(
     t.diagnostic(`npm run test:soak -- --count ${COUNT} --seed ${seed}`);
     const dir = mkdtempSync(join(tmpdir(), 'lpm-soak-'));
     try {
-      const cluster = await clusterUp({ dir: join(dir, 'cluster') });
+      const cluster = await clusterUp({ dir: join(dir, 'cluster'), processes: true });
       const { succeeded, kills } = await soak(cluster, {
         count: COUNT,
         seed,

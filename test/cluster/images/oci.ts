@@ -31,7 +31,7 @@ const ociArch = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
  * The same description gives the same bytes.
  */
 export async function writeImage(description: ImageDescription, file: string): Promise<void> {
-  const layer = await tarOf(withParents(description.entries));
+  const layer = await layerTar(description.entries, epoch);
   const compressed = gzipSync(layer, { level: 6 });
   const config = json({
     architecture: ociArch(),
@@ -94,9 +94,11 @@ function withParents(entries: readonly LayerEntry[]): LayerEntry[] {
   return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function tarOf(entries: readonly LayerEntry[]): Promise<Buffer> {
+/** A layer's archive, the same bytes for the same entries: all of root's and of one date, with every directory above them. */
+export async function layerTar(described: readonly LayerEntry[], date: Date): Promise<Buffer> {
+  const entries = withParents(described);
   const archive: Pack = packTar();
-  const common = { mtime: epoch, uid: 0, gid: 0, uname: '', gname: '' };
+  const common = { mtime: date, uid: 0, gid: 0, uname: '', gname: '' };
   const chunks: Buffer[] = [];
   const collected = (async () => {
     for await (const chunk of archive) chunks.push(chunk as Buffer);

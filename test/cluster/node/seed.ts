@@ -1,6 +1,15 @@
 /** The disk of a node's containerd with images in it, made once and handed to new nodes, so that none has to unpack them again. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestImage } from '../images/images.js';
 import { once, type Say } from '../node-root.js';
@@ -9,23 +18,26 @@ import { must } from '../run.js';
 import type { NodeHandle } from './handle.js';
 
 /** Raise it when what a node's containerd keeps changes. */
-const recipe = 1;
+const recipe = 2;
 const prefix = 'containerd-';
+const seeding = 'seeding-';
 const UNUSED_MS = 3600_000;
 
 /**
  * The folder for these images, made by a node of its own when it is not there.
  *
  * @param start starts a node with the images in a folder
+ * @param stop ends one in a folder, however far its start has come
  */
 export async function containerdSeed(
   root: string,
   images: readonly TestImage[],
-  start: (dir: string) => Promise<NodeHandle>,
+  { start, stop }: { start: (dir: string) => Promise<NodeHandle>; stop: (dir: string) => Promise<void> },
   say: Say,
 ): Promise<string> {
   // An archive is renamed into place when it is made, so its name, size and time tell it from another.
-  const files = images.map(({ archive, reference }) => {
+  const files = images.map(({ archive, reference, contents }) => {
+    if (contents !== undefined) return [reference, contents];
     const { size, mtimeMs } = statSync(archive);
     return [reference, archive, size, mtimeMs];
   });
@@ -36,13 +48,19 @@ export async function containerdSeed(
   const seed = join(cacheDir, `${prefix}${key}`);
   await once(seed, say, async () => {
     say('unpacking the images (once)');
-    const dir = mkdtempSync(join(cacheDir, 'seeding-'));
+    for (const name of readdirSync(cacheDir).filter((one) => one.startsWith(seeding))) {
+      // Of one that was killed.
+      if (existsSync(`/proc/${name.slice(seeding.length).split('-')[0]}`)) continue;
+      await stop(join(cacheDir, name, 'node'));
+      rmSync(join(cacheDir, name), { recursive: true, force: true });
+    }
+    const dir = mkdtempSync(join(cacheDir, `${seeding}${process.pid}-`));
     try {
       const node = await start(join(dir, 'node'));
       try {
         await node.restartService('containerd', { down: true });
-        // With owners, permissions and extended attributes, as they were unpacked.
-        await must('cp', ['-a', join(node.dir, 'var/lib/containerd'), join(dir, 'seed')]);
+        // Nothing has it open any more, and the node ends with it.
+        renameSync(join(node.dir, 'var/lib/containerd'), join(dir, 'seed'));
       } finally {
         await node.stop();
       }
