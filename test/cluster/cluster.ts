@@ -17,14 +17,8 @@ import { chooseApiServer, podsAdmitted, startControlPlane } from './cluster-api-
 import { startLab } from './cluster-control-plane.js';
 import { nodesReady, startClusterNode, startNodePrograms } from './cluster-nodes.js';
 import { agentsAsPods, agentsAsProcesses, type Agents } from './cluster-agents.js';
-import {
-  applyProject,
-  asSeed,
-  chooseWay,
-  loadProject,
-  projectImages,
-  projectReady,
-} from './cluster-installed.js';
+import { applyProject, chooseWay, loadProject, projectReady } from './cluster-installed.js';
+import { clusterParts } from './cluster-parts.js';
 import { createPki } from './cluster-pki.js';
 import {
   alive,
@@ -39,13 +33,11 @@ import { kubectlWith, provideKubectl } from './kubectl.js';
 import { layoutOf, nodePlans, type Layout } from './layout.js';
 import { takeLock } from './lock.js';
 import { applyManifests, readManifests } from './manifests.js';
-import { testImages } from './images/images.js';
 import { networkFaults, type NetworkFaults } from './network-faults.js';
 import { createCgroups, destroyCgroups } from './node/cgroups.js';
 import { topGroup, type NodeHandle } from './node/handle.js';
-import { containerdSeed } from './node/seed.js';
-import { openNode, refuseDirectory, startNode, stopNode } from './node/start.js';
-import { nodeRoot, type Say } from './node-root.js';
+import { openNode, refuseDirectory, stopNode } from './node/start.js';
+import type { Say } from './node-root.js';
 import { repository } from './paths.js';
 import { endProcess } from './processes.js';
 import type { RunOptions, RunResult } from './run.js';
@@ -105,13 +97,13 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
   mkdirSync(layout.dir, { recursive: true });
   const release = await takeLock(layout.lock, say);
   try {
-    const root = await nodeRoot(say);
     for (const dir of [layout.logs, layout.bin, layout.checkpoints, layout.run])
       mkdirSync(dir, { recursive: true });
     const known = readRecord(layout);
     const assets = chooseApiServer(layout, known);
     const { faults = false, replicas, controllerFlags = [] } = options;
     const { installed } = chooseWay(layout, known, options);
+    const { root, images, project, seed } = await clusterParts(installed, say);
     const record: ClusterRecord = {
       port: 0,
       processes: {},
@@ -128,17 +120,6 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
     await buildPrograms(layout, faults);
     createCgroups(layout.cgroup);
     await startLab(layout, record, say);
-    const project = installed ? await projectImages(say) : [];
-    const images = [...(await testImages(root)), ...project.map(asSeed)];
-    // Ours are of a size at which it matters whether each node unpacks them.
-    const seed = installed
-      ? await containerdSeed(
-          root,
-          images,
-          { start: (dir) => startNode({ dir, name: 'seed', images }), stop: stopNode },
-          say,
-        )
-      : undefined;
     const [nodes] = await Promise.all([
       Promise.all(
         nodePlans.map(async (plan) => {
