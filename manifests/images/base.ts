@@ -36,7 +36,7 @@ export async function imageBases(bases: readonly Base[], options: BaseOptions): 
   const folders = bases.map((base) => join(options.cache, nameOf(base, options)));
   if (folders.every((folder) => existsSync(folder))) return folders;
   mkdirSync(options.cache, { recursive: true });
-  const release = await takeLock(join(options.cache, 'image-bases.lock'), options.say);
+  const release = await takeLock(join(options.cache, 'images.lock'), options.say);
   try {
     const missing = bases.filter((_, index) => !existsSync(folders[index]!));
     if (missing.length > 0) await buildAll(missing, options);

@@ -39,7 +39,10 @@ async function up(
   const cluster = await clusterUp({ dir, say, ...options });
   await linkPrograms(cluster);
   say('the cluster is up');
-  const path = (file: string): string => relative(process.cwd(), file) || '.';
+  const path = (file: string): string => {
+    const short = relative(process.cwd(), file);
+    return short.startsWith('..') ? file : short || '.';
+  };
   const inDir = dir === defaultDir() ? '' : ` --dir ${path(dir)}`;
   console.error(`
 Use it:
