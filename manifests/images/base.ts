@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { basename, join } from 'node:path';
 import type { Say } from '../../test/cluster/debian-root.js';
 import { takeLock } from '../../test/cluster/lock.js';
-import { repository } from '../../test/cluster/paths.js';
+import { cacheDir, repository } from '../../test/cluster/paths.js';
 import { openBuildah, type Buildah } from './buildah.js';
 import { baseOf } from './containerfile.js';
 
@@ -36,7 +36,8 @@ export async function imageBases(bases: readonly Base[], options: BaseOptions): 
   const folders = bases.map((base) => join(options.cache, nameOf(base, options)));
   if (folders.every((folder) => existsSync(folder))) return folders;
   mkdirSync(options.cache, { recursive: true });
-  const release = await takeLock(join(options.cache, 'images.lock'), options.say);
+  // Of buildah's storage, which is emptied at the end.
+  const release = await takeLock(join(cacheDir, 'images.lock'), options.say);
   try {
     const missing = bases.filter((_, index) => !existsSync(folders[index]!));
     if (missing.length > 0) await buildAll(missing, options);
