@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
-import { faultPointSync } from '../common/fault-point.js';
+import { faultPoint, faultPointSync } from '../common/fault-point.js';
 import { CheckpointResult } from '../proto/gen/lpm/v1/agent.js';
 import { isLabel, isUid, type CheckedPod } from './names.js';
 import { createOnce, writeDurably, type StateDir, syncPath } from './state.js';
@@ -90,6 +90,29 @@ function readManifestIn(folder: string): CheckpointManifest | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new LpmError('ArtifactInvalid', `${folder}/checkpoint.json cannot be read.`, { cause: error });
+  }
+}
+
+/** Removes a complete checkpoint, at once for whoever looks: the rest of it is removed by the next agent if this one dies. */
+export async function removeArtifacts(state: StateDir, checkpointUid: string): Promise<void> {
+  const discarded = state.discardedArtifacts(checkpointUid);
+  await rm(discarded, { recursive: true, force: true });
+  try {
+    await rename(state.artifacts(checkpointUid), discarded);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  FAULT: await faultPoint('agent.discard.removing');
+  await rm(discarded, { recursive: true, force: true });
+}
+
+/** Removes what an agent that died has left of checkpoints that it was removing. */
+export async function removeHalfRemoved(state: StateDir): Promise<void> {
+  for (const name of await readdir(state.artifactsRoot)) {
+    if (name.endsWith('.discarded')) {
+      await rm(join(state.artifactsRoot, name), { recursive: true, force: true });
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
-import { isThawed, readManifest } from './artifacts.js';
+import { isThawed, readManifest, removeArtifacts } from './artifacts.js';
 import type { Context } from './context.js';
 import { isFenced } from './fence.js';
 import { keepDumpLogs, keepRestoreLogs } from './kept-logs.js';
@@ -24,7 +24,9 @@ export async function discardCheckpoint(context: Context, checkpointUid: string)
   }
   const artifacts = context.state.artifacts(checkpointUid);
   await keepDumpLogs(context, checkpointUid, artifacts);
-  return remove(artifacts);
+  const bytes = existsSync(artifacts) ? await folderBytes(artifacts) : 0;
+  await removeArtifacts(context.state, checkpointUid);
+  return bytes;
 }
 
 /**

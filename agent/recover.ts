@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LpmError } from '../common/errors.js';
 import { faultPoint } from '../common/fault-point.js';
-import { knownCheckpoints } from './artifacts.js';
+import { knownCheckpoints, removeHalfRemoved } from './artifacts.js';
 import { podCgroupOf, type FreezerCgroup } from './cgroup.js';
 import { dumperAlive } from './checkpoint.js';
 import type { Context } from './context.js';
@@ -25,10 +25,16 @@ const DUMPER_PATIENCE_MS = 10_000;
  * they may run.
  */
 export async function recoverCheckpoints(context: Context): Promise<void> {
-  for (const { checkpointUid, complete, unfinished } of knownCheckpoints(context.state)) {
+  await removeHalfRemoved(context.state);
+  for (const { checkpointUid, folder, complete, unfinished } of knownCheckpoints(context.state)) {
     if (complete) continue;
-    FAULT: await faultPoint('agent.recover.found');
     const partial = context.state.partialArtifacts(checkpointUid);
+    if (folder !== partial) {
+      // It was complete, and only then is its description missing: nothing in it says what could be thawed.
+      context.log.error('the description of a checkpoint is missing', { folder });
+      continue;
+    }
+    FAULT: await faultPoint('agent.recover.found');
     const end = performance.now() + DUMPER_PATIENCE_MS;
     const dumpers = (): number[] => [
       ...readdirSync(partial)

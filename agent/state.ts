@@ -37,6 +37,10 @@ export class StateDir {
   partialArtifacts(checkpointUid: string): string {
     return `${this.artifacts(checkpointUid)}.partial`;
   }
+  /** The same checkpoint while it is removed: what is half removed must not be taken for a checkpoint. */
+  discardedArtifacts(checkpointUid: string): string {
+    return `${this.artifacts(checkpointUid)}.discarded`;
+  }
   get archivesRoot(): string {
     return join(this.root, 'archives');
   }

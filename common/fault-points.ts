@@ -57,6 +57,7 @@ export const FAULT_POINTS = {
   'agent.endSource.before': 'The source agent is asked to end the source; it is frozen.',
   'agent.endSource.after': 'Nothing of the source is left; the controller is not answered.',
   'agent.discard.before': 'An agent is asked to remove what it holds; all of it is there.',
+  'agent.discard.removing': 'What is removed counts for nobody any more; its files are still there.',
   'agent.discard.after': 'All is removed; the controller is not answered.',
   // Inside of a checkpoint, on the source.
   'agent.checkpoint.recorded': 'What is to be frozen is written down; nothing is frozen.',

@@ -1,9 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KUBELET_CHECKPOINTS } from '../../common/api/names.js';
 import { faultPoint } from '../../common/fault-point.js';
 import { Step, type CheckpointResult, type ContainerArtifact } from '../../proto/gen/lpm/v1/agent.js';
-import type { CheckpointManifest } from '../artifacts.js';
+import { removeArtifacts, type CheckpointManifest } from '../artifacts.js';
 import type { ArchiveRequest } from '../checkpoint-request.js';
 import type { Context } from '../context.js';
 import { keepDumpLogs } from '../kept-logs.js';
@@ -115,7 +114,6 @@ export async function archiveArtifacts(
 
 /** The memory of the processes lies there in plain text: it goes as soon as it is not needed. */
 export async function dropArtifacts(context: Context, checkpointUid: string): Promise<void> {
-  const artifacts = context.state.artifacts(checkpointUid);
-  await keepDumpLogs(context, checkpointUid, artifacts);
-  await rm(artifacts, { recursive: true, force: true });
+  await keepDumpLogs(context, checkpointUid, context.state.artifacts(checkpointUid));
+  await removeArtifacts(context.state, checkpointUid);
 }
