@@ -146,6 +146,15 @@ export function outputFlag(formats: readonly string[]) {
   } as const satisfies Record<string, Flag>;
 }
 
+export const allNamespacesFlag = {
+  'all-namespaces': {
+    alias: 'A',
+    type: 'boolean',
+    default: false,
+    description: 'Those of all namespaces',
+  },
+} as const satisfies Record<string, Flag>;
+
 export const sortByFlag = {
   'sort-by': {
     type: 'string',

@@ -4,6 +4,7 @@ import { LpmError, messageOf } from '../../common/errors.js';
 import { UsageError } from '../cli-error.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { Invocation } from '../invocation.js';
+import { requireNoWords } from '../no-words.js';
 
 /** The program that kubectl calls: `kubectl_complete-migrate`. */
 export function completionScript(plugin: string): string {
@@ -18,7 +19,7 @@ export async function setUpCompletion(
   { install, dir }: { install: boolean; dir?: string },
   words: readonly string[],
 ): Promise<ExitCode> {
-  if (words.length > 0) throw new UsageError(`"completion" takes no name: what is "${words.join(' ')}"?`);
+  requireNoWords('completion', words);
   // `kubectl lpm migrate` is completed by the program of the plugin that is called.
   const plugin = invocation.program.split(' ').slice(0, 2).join('-');
   const { out, err } = invocation.terminal({});

@@ -1,6 +1,6 @@
-import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { outputFlag, type KubeFlags } from '../flags.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   node?: string;
@@ -36,10 +36,7 @@ Exit code 0: nothing fails; 1: something does.`,
   },
   cluster: true,
   async run(invocation, args, words) {
-    if (words.length > 0)
-      throw new UsageError(`"doctor" takes no name: what is "${words.join(' ')}"?`, [
-        'A node is named with --node.',
-      ]);
+    requireNoWords('doctor', words, ['A node is named with --node.']);
     const { doctor } = await import('./run.js');
     return doctor(invocation, args, {
       ...(args.node === undefined ? {} : { node: args.node.replace(/^nodes?\//, '') }),

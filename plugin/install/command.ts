@@ -3,6 +3,7 @@ import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { dryRunFlag, durationFlag, outputFlag, plainFlag, type DryRun, type KubeFlags } from '../flags.js';
 import { COMPONENTS, type ComponentName } from './components.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   component?: ComponentName[];
@@ -84,7 +85,7 @@ The images must be on the nodes (npm run images) or in a registry.`,
   },
   cluster: true,
   async run(invocation, args, words) {
-    if (words.length > 0) throw new UsageError(`"install" takes no name: what is "${words.join(' ')}"?`);
+    requireNoWords('install', words);
     if (args.namespace !== undefined && args.namespace !== SYSTEM_NAMESPACE) {
       throw new UsageError(
         `Controller and agents run in the namespace ${SYSTEM_NAMESPACE}, and in no other.`,

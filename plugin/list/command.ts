@@ -1,7 +1,7 @@
-import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
-import { outputFlag, sortByFlag, type KubeFlags } from '../flags.js';
+import { allNamespacesFlag, outputFlag, sortByFlag, type KubeFlags } from '../flags.js';
 import { OBJECT_FORMATS, type ObjectFormat } from '../output/format.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   allNamespaces: boolean;
@@ -25,21 +25,13 @@ export const listCommand: Command<Args> = {
     usage: '[flags]',
   },
   flags: {
-    'all-namespaces': {
-      alias: 'A',
-      type: 'boolean',
-      default: false,
-      description: 'Those of all namespaces',
-    },
+    ...allNamespacesFlag,
     ...sortByFlag,
     ...outputFlag(OBJECT_FORMATS),
   },
   cluster: true,
   async run(invocation, args, words) {
-    // One name is a question for `status`.
-    if (words.length > 0) {
-      throw new UsageError(`"list" takes no name: what is "${words.join(' ')}"?`);
-    }
+    requireNoWords('list', words, [`Look at one with: ${invocation.program} status ${words[0]}`]);
     const { list } = await import('./run.js');
     return list(invocation, args, {
       allNamespaces: args.allNamespaces,

@@ -1,6 +1,6 @@
-import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
-import { plainFlag, type KubeFlags } from '../flags.js';
+import { allNamespacesFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   allNamespaces: boolean;
@@ -24,22 +24,13 @@ Where no terminal can draw, each change is a line with the time.`,
     usage: '[flags]',
   },
   flags: {
-    'all-namespaces': {
-      alias: 'A',
-      type: 'boolean',
-      default: false,
-      description: 'Those of all namespaces',
-    },
+    ...allNamespacesFlag,
     once: { type: 'boolean', default: false, description: 'Print how they stand and end' },
     ...plainFlag,
   },
   cluster: true,
   async run(invocation, args, words) {
-    if (words.length > 0) {
-      throw new UsageError(`"top" takes no name: what is "${words.join(' ')}"?`, [
-        `Follow one migration with: ${invocation.program} status ${words[0]} -w`,
-      ]);
-    }
+    requireNoWords('top', words, [`Follow one migration with: ${invocation.program} status ${words[0]} -w`]);
     const { top } = await import('./run.js');
     return top(invocation, args, {
       allNamespaces: args.allNamespaces,

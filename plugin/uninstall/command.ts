@@ -2,6 +2,7 @@ import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { UsageError } from '../cli-error.js';
 import type { Command } from '../command.js';
 import { durationFlag, plainFlag, type KubeFlags } from '../flags.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   keepCheckpoints: boolean;
@@ -57,7 +58,7 @@ still need the runtime handler, and asks before it begins. Can be left and calle
   },
   cluster: true,
   async run(invocation, args, words) {
-    if (words.length > 0) throw new UsageError(`"uninstall" takes no name: what is "${words.join(' ')}"?`);
+    requireNoWords('uninstall', words);
     if (args.namespace !== undefined && args.namespace !== SYSTEM_NAMESPACE) {
       throw new UsageError(
         `Controller and agents run in the namespace ${SYSTEM_NAMESPACE}, and in no other.`,

@@ -2,6 +2,7 @@ import type { Command } from '../command.js';
 import type { KubeFlags } from '../flags.js';
 import { outputFlag } from '../flags.js';
 import { DATA_FORMATS, type DataFormat } from '../output/format.js';
+import { requireNoWords } from '../no-words.js';
 
 interface Args extends KubeFlags {
   client: boolean;
@@ -26,7 +27,8 @@ export const versionCommand: Command<Args> = {
     ...outputFlag(DATA_FORMATS),
   },
   cluster: true,
-  async run(invocation, args) {
+  async run(invocation, args, words) {
+    requireNoWords('version', words);
     const { tellVersions } = await import('./run.js');
     return tellVersions(invocation, args, {
       client: args.client,

@@ -1,4 +1,7 @@
-/** What of our programs runs in the cluster, from what they publish: the controller on its Lease, all by their pods' images. */
+/**
+ * What of our programs runs in the cluster, from what they publish: the controller that acts on its Lease, all by their pods' images,
+ * and those that are ready by what they say of themselves (/metrics).
+ */
 import {
   AGENT_LABEL,
   CONTROLLER_LABEL,
@@ -6,13 +9,21 @@ import {
   CONTROLLER_VERSION_ANNOTATION,
   SYSTEM_NAMESPACE,
 } from '../../common/api/names.js';
+import { ApiError } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
 import type { Pod } from '../../common/kube/types.js';
 import { explain } from '../cli-error.js';
+import { readMetrics } from '../doctor/metrics.js';
+import { inParallel } from '../several/in-parallel.js';
 
-/** Pods that run the same image. */
+/** Pods that are asked at the same time. */
+const AT_ONCE = 8;
+
+/** Pods that run the same. */
 export interface Running {
   image: string;
+  /** What they say of themselves; absent when they could not be asked. */
+  version?: string;
   /** Digest of what runs, when the runtime tells it. */
   digest?: string;
   ready: number;
@@ -48,11 +59,26 @@ export async function installed(client: KubeClient): Promise<Installed> {
 async function podsOf(client: KubeClient, labelSelector: string): Promise<Part> {
   try {
     const { items } = await client.pods.list({ namespace: SYSTEM_NAMESPACE, labelSelector });
-    return { running: running(items) };
+    return { running: running(items, await versionsOf(client, items)) };
   } catch (error) {
+    // What keeps us from asking anything is said once, for all of it.
+    if (!(error instanceof ApiError) || error.code === 401) throw error;
     return { running: [], unknown: explain(error).message };
   }
 }
+
+/** By UID. Of one that cannot be asked (a right that is missing, a network policy) its image must do. */
+async function versionsOf(client: KubeClient, pods: readonly Pod[]): Promise<Map<string, string>> {
+  const versions = new Map<string, string>();
+  await inParallel(pods.filter(isReady), AT_ONCE, async (pod) => {
+    const { version } = await readMetrics(client, pod).catch(() => ({ version: undefined }));
+    if (version !== undefined) versions.set(pod.metadata.uid ?? '', version);
+  });
+  return versions;
+}
+
+const isReady = ({ status }: Pod): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
 
 /** Undefined where there is none, or we may not look: what the pods tell is left. */
 async function leaseOf(client: KubeClient) {
@@ -60,15 +86,24 @@ async function leaseOf(client: KubeClient) {
 }
 
 /** Pure: pods grouped by what they run. */
-export function running(pods: readonly Pod[]): Running[] {
+export function running(pods: readonly Pod[], versions: ReadonlyMap<string, string> = new Map()): Running[] {
   const groups = new Map<string, Running>();
-  for (const { spec, status } of pods) {
+  for (const pod of pods) {
+    const { metadata, spec, status } = pod;
     const image = spec?.containers[0]?.image ?? '?';
     const digest = /sha256:[0-9a-f]{64}/.exec(status?.containerStatuses?.[0]?.imageID ?? '')?.[0];
-    const key = `${image} ${digest ?? ''}`;
-    const group = groups.get(key) ?? { image, ready: 0, pods: 0, nodes: [], ...(digest ? { digest } : {}) };
+    const version = versions.get(metadata.uid ?? '');
+    const key = `${image} ${digest ?? ''} ${version ?? ''}`;
+    const group = groups.get(key) ?? {
+      image,
+      ...(version === undefined ? {} : { version }),
+      ...(digest ? { digest } : {}),
+      ready: 0,
+      pods: 0,
+      nodes: [],
+    };
     group.pods++;
-    if (status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True')) group.ready++;
+    if (isReady(pod)) group.ready++;
     if (spec?.nodeName) group.nodes.push(spec.nodeName);
     groups.set(key, group);
   }

@@ -40,6 +40,13 @@ export function lines({ controller, agents }: Installed): string[] {
   return [...partLines('Controller', controller), ...partLines('Agent', agents)];
 }
 
+/** `a, b, c and 7 more` */
+function some(names: readonly string[], most = 5): string {
+  const unique = [...new Set(names)].sort();
+  const shown = unique.slice(0, most).join(', ');
+  return unique.length > most ? `${shown} and ${unique.length - most} more` : shown;
+}
+
 function partLines(name: string, { version: told, running, unknown }: Part): string[] {
   const known = told === undefined ? [] : [`${name} Version: ${told}`];
   if (unknown !== undefined) return [...known, `${name} Image: not known. ${unknown}`];
@@ -48,9 +55,12 @@ function partLines(name: string, { version: told, running, unknown }: Part): str
   }
   return [
     ...known,
-    ...running.map(({ image, digest, ready, pods }) => {
+    ...running.map(({ image, digest, version: itsOwn, ready, pods, nodes }) => {
       const exact = digest && !image.includes('@') ? ` (${digest.slice(0, 'sha256:'.length + 12)})` : '';
-      return `${name} Image: ${image}${exact}, ${ready} of ${pods} ready`;
+      const number = itsOwn === undefined ? '' : `, version ${itsOwn}`;
+      // Where they differ it matters which are the other ones.
+      const where = running.length > 1 && nodes.length > 0 ? ` on ${some(nodes)}` : '';
+      return `${name} Image: ${image}${exact}${number}, ${ready} of ${pods} ready${where}`;
     }),
   ];
 }

@@ -1,7 +1,7 @@
-import { UsageError } from '../../cli-error.js';
 import type { Command } from '../../command.js';
-import { outputFlag, sortByFlag, type KubeFlags } from '../../flags.js';
+import { allNamespacesFlag, outputFlag, sortByFlag, type KubeFlags } from '../../flags.js';
 import { OBJECT_FORMATS, type ObjectFormat } from '../../output/format.js';
+import { requireNoWords } from '../../no-words.js';
 
 interface Args extends KubeFlags {
   allNamespaces: boolean;
@@ -27,12 +27,7 @@ export const listCheckpointsCommand: Command<Args> = {
     usage: '[flags]',
   },
   flags: {
-    'all-namespaces': {
-      alias: 'A',
-      type: 'boolean',
-      default: false,
-      description: 'Those of all namespaces',
-    },
+    ...allNamespacesFlag,
     selector: {
       alias: 'l',
       type: 'string',
@@ -50,11 +45,7 @@ export const listCheckpointsCommand: Command<Args> = {
   },
   cluster: true,
   async run(invocation, args, words) {
-    if (words.length > 0) {
-      throw new UsageError(`"list" takes no name: what is "${words.join(' ')}"?`, [
-        `Look at one with: ${invocation.program} describe ${words[0]}`,
-      ]);
-    }
+    requireNoWords('list', words, [`Look at one with: ${invocation.program} describe ${words[0]}`]);
     const { listCheckpoints } = await import('./run.js');
     return listCheckpoints(invocation, args, {
       allNamespaces: args.allNamespaces,
