@@ -2,6 +2,7 @@
  * The one table of errors. A reason is a CamelCase word that stands in conditions, gRPC details and tests; a message says
  * what happened to which object; a hint says what to do next.
  */
+import { sentence } from './sentence.js';
 
 /** gRPC status codes by number, so that common/ needs no gRPC library (https://grpc.io/docs/guides/status-codes/). */
 const GRPC = {
@@ -124,7 +125,7 @@ export class LpmError extends Error {
     message: string,
     options: { hint?: string; log?: string; cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(sentence(message), { cause: options.cause });
     this.retryable = ERRORS[reason].retryable;
     this.grpcStatus = ERRORS[reason].grpcStatus;
     this.hint = options.hint ?? '';

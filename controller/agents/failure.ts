@@ -2,6 +2,7 @@
 import { status, type ServiceError } from '@grpc/grpc-js';
 import { ApiError, ApiUnreachable } from '../../common/kube/api-error.js';
 import { ERRORS, isReason, LpmError, messageOf, type Reason } from '../../common/errors.js';
+import { sentence } from '../../common/sentence.js';
 import { ErrorDetail } from '../../proto/gen/lpm/v1/agent.js';
 
 export interface Failure {
@@ -20,7 +21,7 @@ export interface Failure {
 export const ERROR_TRAILER = 'lpm-error-bin';
 
 export function failureOf(reason: Reason, message: string, hint = ''): Failure {
-  return { reason, message, hint, log: '', retryable: ERRORS[reason].retryable };
+  return { reason, message: sentence(message), hint, log: '', retryable: ERRORS[reason].retryable };
 }
 
 /** Turns anything that was thrown into a failure. */

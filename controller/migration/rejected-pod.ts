@@ -2,6 +2,7 @@
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import { LpmError } from '../../common/errors.js';
 import type { ApiError } from '../../common/kube/api-error.js';
+import { sentence } from '../../common/sentence.js';
 
 export function rejectedPod(name: string, error: ApiError): LpmError {
   if (error.isAlreadyExists) {
@@ -11,7 +12,7 @@ export function rejectedPod(name: string, error: ApiError): LpmError {
       { hint: 'Choose another name with spec.restoredPodName, or leave it out.' },
     );
   }
-  const words = error.message.replace(/\.?$/, '.');
+  const words = sentence(error.message);
   if (/RuntimeClass.*not found/.test(words)) {
     return new LpmError('HandlerMissing', `The cluster has no RuntimeClass ${RUNTIME_CLASS}.`, {
       hint: 'Install it: kubectl apply -f manifests/runtimeclass.yaml',

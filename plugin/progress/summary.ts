@@ -1,10 +1,13 @@
 /** What is said when a migration is over. */
 import type { PodMigration } from '../../common/api/schema.js';
+import { sentence } from '../../common/sentence.js';
 import { size } from '../text/bytes.js';
 import { amountOfTime } from '../text/duration.js';
 import { table } from '../text/table.js';
 import { wrap } from '../text/wrap.js';
 import { conditionOf, wasCanceled } from './stuck.js';
+
+export { sentence };
 
 /** What stands beside the labels still fits a terminal of 80 columns. */
 const VALUE_WIDTH = 64;
@@ -68,10 +71,4 @@ export function failureLines(migration: PodMigration): string[] {
   if (status.reason) lines.push(`Reason: ${status.reason}`);
   if (status.hint) lines.push(`Next: ${sentence(status.hint)}`);
   return lines;
-}
-
-/** A text that ends like a sentence. */
-export function sentence(text: string): string {
-  const trimmed = text.trim();
-  return trimmed === '' || /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
