@@ -26,6 +26,7 @@ export interface ContainerdConfig {
   runtimes: Readonly<Record<string, Table>>;
   /** The runtime of pods that name none, as far as it runs runc or the like; else the one called runc. */
   base: Table;
+  baseName: string;
   /** Name of that runtime when no file names it, so that only containerd's built-in default has it. */
   builtIn: string | undefined;
   /** The file whose section counts: the last one that has it. */
@@ -79,6 +80,7 @@ export function readContainerdConfig(
     section,
     runtimes,
     base: named !== undefined ? runtimes[named]! : merges ? { runtime_type: RUNC_SHIM } : builtInRunc(),
+    baseName: named ?? 'runc',
     builtIn: !merges && runtimes.runc === undefined ? 'runc' : undefined,
     sectionFile,
   };
@@ -98,5 +100,13 @@ function versionOf(files: readonly { path: string; table: Table }[], merges: boo
     { hint: 'Write it anew with `containerd config migrate`.' },
   );
 }
+
+/** Names of the runtimes that call runc, or a program that can be called like it, the default one first. */
+export const runcLike = ({ baseName, runtimes }: ContainerdConfig): string[] => [
+  baseName,
+  ...Object.keys(runtimes).filter(
+    (name) => name !== baseName && stringAt(runtimes[name], 'runtime_type') === RUNC_SHIM,
+  ),
+];
 
 export const builtInRunc = (): Table => ({ ...BUILT_IN_RUNC });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LpmError } from '../../common/errors.js';
-import { planContainerd, withoutContainerdHandler, type ContainerdFacts } from './containerd-plan.js';
+import {
+  containerdPrograms,
+  planContainerd as planAround,
+  withoutContainerdHandler,
+  type ContainerdFacts,
+} from './containerd-plan.js';
 import type { ConfigFile, Plan } from './plan.js';
 import { parseToml, tableAt, type Table } from './toml.js';
 
@@ -23,6 +28,10 @@ const facts = (
 });
 const list = (files: Record<string, string>): ConfigFile[] =>
   Object.entries(files).map(([path, text]) => ({ path, text }));
+
+/** With the handler around the program of the runtime of that name, which is the default one's unless it is told. */
+const planContainerd = (given: ContainerdFacts, behind: string | undefined = 'runc'): Plan =>
+  planAround(given, behind);
 
 /** The file as the plan leaves it. */
 const written = ({ changes }: Plan, path: string): string => {
@@ -105,7 +114,6 @@ describe('the handler in containerd 2', () => {
     });
     assert.match(written(plan, dropIn), /^version = 3$/m);
     assert.deepEqual(plan.runtimeRoots, ['/run/their-runc/k8s.io']);
-    assert.equal(plan.ociRuntime, 'runc');
   });
 
   test('is imported by one line at the top where nothing is imported, and no other file with it', () => {
@@ -147,27 +155,42 @@ describe('the handler in containerd 2', () => {
     );
   });
 
-  test('takes what drop-ins say of the default runtime, and the runtime that is the default one', () => {
-    const plan = planContainerd(
-      facts('2.1.9', {
-        [mainPath]: kubeadm,
-        '/etc/containerd/conf.d/10-crun.toml': `version = 3
+  const crunDefault = facts('2.1.9', {
+    [mainPath]: kubeadm,
+    '/etc/containerd/conf.d/10-crun.toml': `version = 3
 [plugins."${V3}".containerd]
 default_runtime_name = "own"
 [plugins."${V3}".containerd.runtimes.own]
 runtime_type = "io.containerd.runc.v2"
 snapshotter = "their-snapshotter"
-options.BinaryName = "/usr/bin/crun"
+[plugins."${V3}".containerd.runtimes.own.options]
+BinaryName = "/usr/bin/crun"
+Root = "/run/their-crun"
 `,
-      }),
-    );
+  });
+
+  test('takes what drop-ins say of the default runtime, and the runtime that is the default one', () => {
+    const plan = planContainerd(crunDefault, 'own');
     assert.deepEqual(runtimeIn(written(plan, dropIn), V3), {
       runtime_type: 'io.containerd.runc.v2',
       snapshotter: 'their-snapshotter',
       pod_annotations: ['lpm.my.domain/*'],
-      options: { BinaryName: handlerPath },
+      options: { BinaryName: handlerPath, Root: '/run/their-crun' },
     });
-    assert.equal(plan.ociRuntime, '/usr/bin/crun');
+  });
+
+  test('keeps its containers where runc keeps them when the default runtime is crun', () => {
+    assert.deepEqual(containerdPrograms(crunDefault), [
+      { runtime: 'own', program: '/usr/bin/crun' },
+      { runtime: 'runc', program: 'runc' },
+    ]);
+    const plan = planContainerd(crunDefault, 'runc');
+    const { snapshotter, options } = runtimeIn(written(plan, dropIn), V3);
+    assert.equal(snapshotter, 'their-snapshotter');
+    assert.deepEqual(options, { BinaryName: handlerPath, Root: '/run/their-runc' });
+    assert.deepEqual(plan.runtimeRoots, ['/run/their-crun/k8s.io', '/run/their-runc/k8s.io']);
+    const unnamed = planAround(crunDefault, undefined);
+    assert.deepEqual(runtimeIn(written(unnamed, dropIn), V3).options, { BinaryName: handlerPath });
   });
 
   test('is made around runc where the default runtime is a virtual machine', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { planCrio, withoutCrioHandler, type CrioFacts } from './crio-plan.js';
+import { crioPrograms, planCrio as planAround, withoutCrioHandler, type CrioFacts } from './crio-plan.js';
+import type { Plan } from './plan.js';
 import { parseToml, tableAt, type Table } from './toml.js';
 
 const dropInFolder = '/etc/crio/crio.conf.d';
@@ -11,8 +12,11 @@ const facts = (version: string, files: Record<string, string>): CrioFacts => ({
   files: Object.entries(files).map(([path, text]) => ({ path, text })),
   handlerPath: '/opt/lpm/bin/lpm-runtime',
 });
-const registered = (given: CrioFacts): Table => {
-  const [change] = planCrio(given).changes;
+/** With the handler around the program of the runtime of that name, which is the default one's unless it is told. */
+const planCrio = (given: CrioFacts, behind = crioPrograms(given)[0]?.runtime): Plan =>
+  planAround(given, behind);
+const registered = (given: CrioFacts, behind?: string): Table => {
+  const [change] = planCrio(given, behind).changes;
   assert.equal(change?.path, dropIn);
   const table = tableAt(
     parseToml({ path: dropIn, text: change.after ?? '' }),
@@ -33,6 +37,7 @@ runtime_path = "/usr/libexec/crio/crun"
 runtime_root = "/run/crun"
 monitor_path = "/usr/libexec/crio/conmon"
 allowed_annotations = ["io.containers.trace-syscall"]
+container_min_memory = "500KiB"
 
 [crio.runtime.runtimes.runc]
 runtime_path = "/usr/libexec/crio/runc"
@@ -42,16 +47,47 @@ monitor_path = "/usr/libexec/crio/conmon"
 
 describe('the handler in CRI-O', () => {
   test('is a drop-in with all that the default runtime has, but for the program', () => {
-    const given = facts('1.36.3', { [`${dropInFolder}/10-crio.conf`]: packaged });
+    const given = facts('1.36.3', {
+      [`${dropInFolder}/10-crio.conf`]: packaged,
+      [`${dropInFolder}/20-own.conf`]: '[crio.runtime]\ndefault_runtime = "runc"\n',
+    });
     assert.deepEqual(registered(given), {
       runtime_path: '/opt/lpm/bin/lpm-runtime',
       runtime_type: 'oci',
-      runtime_root: '/run/crun',
+      runtime_root: '/run/runc',
+      monitor_path: '/usr/libexec/crio/conmon',
+    });
+    assert.deepEqual(planCrio(given).runtimeRoots, ['/run/runc']);
+  });
+
+  test('has crun’s settings where that is the default one, but for what belongs to runc', () => {
+    const given = facts('1.36.3', { [`${dropInFolder}/10-crio.conf`]: packaged });
+    assert.deepEqual(crioPrograms(given), [
+      { runtime: 'crun', program: '/usr/libexec/crio/crun' },
+      { runtime: 'runc', program: '/usr/libexec/crio/runc' },
+    ]);
+    assert.deepEqual(registered(given, 'runc'), {
+      runtime_path: '/opt/lpm/bin/lpm-runtime',
+      runtime_type: 'oci',
+      runtime_root: '/run/runc',
       monitor_path: '/usr/libexec/crio/conmon',
       allowed_annotations: ['io.containers.trace-syscall'],
     });
-    const { ociRuntime, runtimeRoots } = planCrio(given);
-    assert.deepEqual([ociRuntime, runtimeRoots], ['/usr/libexec/crio/crun', ['/run/crun']]);
+    assert.deepEqual(planCrio(given, 'runc').runtimeRoots, ['/run/crun', '/run/runc']);
+  });
+
+  test('never keeps runc’s containers where crun keeps its own', () => {
+    const root = (text: string): unknown => {
+      const [change] = planAround(facts('1.36.3', { '/etc/crio/crio.conf': text }), undefined).changes;
+      return (
+        tableAt(parseToml({ path: dropIn, text: change?.after ?? '' }), 'crio', 'runtime', 'runtimes', 'lpm')
+          ?.runtime_root ?? 'none'
+      );
+    };
+    const crunAt = (path: string): string => `[crio.runtime.runtimes.crun]\nruntime_root = "${path}"\n`;
+    assert.equal(root(''), '/run/runc');
+    assert.equal(root(crunAt('/run/crun')), '/run/runc');
+    assert.equal(root(crunAt('/run/runc')), '/run/runc-lpm');
   });
 
   test('follows the last file that names the default runtime, whose table stands as a whole', () => {
@@ -82,8 +118,9 @@ monitor_env = ["PATH=/opt"]
       runtime_root: '/run/crun',
       monitor_env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
     });
-    assert.equal(planCrio(given).ociRuntime, 'crun');
-    assert.equal(planCrio(facts('1.30.0', {})).ociRuntime, 'runc', 'its default before 1.31');
+    assert.deepEqual(crioPrograms(given), [{ runtime: 'crun', program: 'crun' }]);
+    const older = [{ runtime: 'runc', program: 'runc' }];
+    assert.deepEqual(crioPrograms(facts('1.30.0', {})), older, 'its default before 1.31');
   });
 
   test('is written once, and taken away without a trace', () => {

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import { LpmError } from '../../common/errors.js';
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import { DROP_IN } from './names.js';
-import { changing, type ConfigFile, type FileChange, type Plan } from './plan.js';
+import { changing, type ConfigFile, type FileChange, type NamedProgram, type Plan } from './plan.js';
 import { isOwnFile, ownFile } from './text-edits.js';
 import { isTable, nested, parseToml, stringAt, tableAt, tomlText, type Table } from './toml.js';
 import { atLeast } from './version.js';
@@ -25,6 +25,9 @@ const BUILT_IN: Table = {
   monitor_env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
 };
 
+/** Where runc keeps its state by itself. */
+const RUNC_ROOT = '/run/runc';
+
 /** What would lead to another program than the handler, or to another runtime's defaults. */
 const NOT_COPIED = [
   'runtime_path',
@@ -33,19 +36,29 @@ const NOT_COPIED = [
   'inherit_default_runtime',
 ];
 
+/** The programs of type "oci" that the files name, the default runtime's first. */
+export function crioPrograms(facts: Omit<CrioFacts, 'handlerPath'>): NamedProgram[] {
+  const { name, runtimes } = readCrioConfig(withoutOurs(facts), facts.version);
+  const names = [name, ...Object.keys(runtimes).filter((each) => each !== name && each !== RUNTIME_CLASS)];
+  return names
+    .filter((each) => (stringAt(runtimes[each], 'runtime_type') || 'oci') === 'oci')
+    .map((runtime) => ({ runtime, program: stringAt(runtimes[runtime], 'runtime_path') || runtime }));
+}
+
 /**
  * How the handler is registered: with a drop-in that has all that the node's default runtime has, but for the program.
  *
+ * @param behind name of the runtime whose program the handler calls; undefined: the files do not name it
  * @throws RuntimeNotSupported
  */
-export function planCrio({ version, dropInFolder, files, handlerPath }: CrioFacts): Plan {
+export function planCrio(facts: CrioFacts, behind: string | undefined): Plan {
+  const { version, dropInFolder, files, handlerPath } = facts;
   if (!atLeast(version, 1, 28)) {
     throw new LpmError('RuntimeNotSupported', `CRI-O ${version} is too old: 1.28 or newer is needed.`);
   }
   const path = join(dropInFolder, `${DROP_IN}.conf`);
   const before = files.find((file) => file.path === path)?.text;
-  const others = files.filter((file) => file.path !== path || !isOwnFile(file.text));
-  const { name, runtimes } = readCrioConfig(others, version);
+  const { name, runtimes } = readCrioConfig(withoutOurs(facts), version);
   const base = runtimes[name] ?? BUILT_IN;
   const type = stringAt(base, 'runtime_type') || 'oci';
   if (type !== 'oci') {
@@ -57,18 +70,35 @@ export function planCrio({ version, dropInFolder, files, handlerPath }: CrioFact
   }
   const byHand = runtimes[RUNTIME_CLASS] !== undefined;
   const table: Table = { runtime_path: handlerPath, runtime_type: 'oci' };
-  for (const [key, value] of Object.entries(base)) if (!NOT_COPIED.includes(key)) table[key] = value;
+  const like = behind === name ? base : aroundAnother(base, behind === undefined ? {} : runtimes[behind]);
+  for (const [key, value] of Object.entries(like)) if (!NOT_COPIED.includes(key)) table[key] = value;
   const text = ownFile(tomlText(nested(['crio', 'runtime', 'runtimes', RUNTIME_CLASS], table)));
-  const root = stringAt(base, 'runtime_root');
+  const roots = [base, like, runtimes[RUNTIME_CLASS]].map((each) => stringAt(each, 'runtime_root'));
   return {
     changes: changing([
       { path, before, after: byHand ? (before && isOwnFile(before) ? undefined : before) : text },
     ]),
-    ociRuntime: stringAt(base, 'runtime_path') || name,
-    runtimeRoots: root ? [root] : [],
+    runtimeRoots: [...new Set(roots.filter((root) => root !== ''))],
     byHand,
   };
 }
+
+/**
+ * The default runtime's table for another program than its own: what is a matter of the program is that program's. crun and runc keep
+ * different files in their state folders, and start containers with different amounts of memory at least.
+ */
+function aroundAnother(base: Table, other: Table = {}): Table {
+  const { runtime_root: taken = BUILT_IN.runtime_root!, container_min_memory: _, ...rest } = base;
+  const root = [stringAt(other, 'runtime_root'), RUNC_ROOT].find((each) => each !== '' && each !== taken);
+  return {
+    ...rest,
+    runtime_root: root ?? `${RUNC_ROOT}-${RUNTIME_CLASS}`,
+    ...(other.container_min_memory === undefined ? {} : { container_min_memory: other.container_min_memory }),
+  };
+}
+
+const withoutOurs = ({ dropInFolder, files }: Pick<CrioFacts, 'dropInFolder' | 'files'>): ConfigFile[] =>
+  files.filter(({ path, text }) => path !== join(dropInFolder, `${DROP_IN}.conf`) || !isOwnFile(text));
 
 /** What takes the registration away again. */
 export function withoutCrioHandler({

@@ -3,9 +3,10 @@ import { describe, test } from 'node:test';
 import { dryRunProblem } from './dry-run.js';
 import { flagOf, listeningInodes, systemdCgroup } from './find-process.js';
 import { offersHandler } from './offers.js';
-import { programsToInstall } from './programs.js';
+import { neededByContainers, programsToInstall } from './programs.js';
 import { heldBack } from './held-back.js';
 import { restartWay } from './restart-way.js';
+import { runcCandidates } from './runc-candidates.js';
 import type { Table } from './toml.js';
 import { atLeast } from './version.js';
 
@@ -47,25 +48,75 @@ describe('what is put on a node', () => {
     'bin/criu',
     'bin/iptables-restore',
     'bin/lpm-runtime',
+    'bin/runc',
     'bin/tar',
     'lib/libc.so.6',
     'libexec/criu',
   ];
 
   test('is the handler alone where the node has all else', () => {
-    const own = { criu: '4.2.1', tools: ['tar', 'iptables-restore'] };
+    const own = { criu: '4.2.1', tools: ['tar', 'iptables-restore'], runc: true };
     assert.deepEqual(programsToInstall(shipped, own), ['bin/lpm-runtime']);
   });
 
   test('is CRIU with its libraries where the node has none, or one that is too old', () => {
     for (const criu of ['', '3.17', '4.0']) {
-      const paths = programsToInstall(shipped, { criu, tools: ['tar', 'iptables-restore'] });
+      const paths = programsToInstall(shipped, { criu, tools: ['tar', 'iptables-restore'], runc: true });
       assert.deepEqual(paths, ['bin/criu', 'bin/lpm-runtime', 'lib/libc.so.6', 'libexec/criu']);
     }
   });
 
   test('is what CRIU calls where the node lacks it', () => {
-    assert.ok(programsToInstall(shipped, { criu: '4.2', tools: ['iptables-restore'] }).includes('bin/tar'));
+    const own = { criu: '4.2', tools: ['iptables-restore'], runc: true };
+    assert.ok(programsToInstall(shipped, own).includes('bin/tar'));
+  });
+
+  test('is runc with its libraries where the node has crun alone', () => {
+    const own = { criu: '4.2', tools: ['tar', 'iptables-restore'], runc: false };
+    assert.deepEqual(programsToInstall(shipped, own), [
+      'bin/lpm-runtime',
+      'bin/runc',
+      'lib/libc.so.6',
+      'libexec/criu',
+    ]);
+  });
+});
+
+test('what ends containers stays as long as there are any: the handler, its settings, and the runc that it calls', () => {
+  const settings = ['/opt/lpm/etc/runtime', '/opt/lpm/bin/lpm-runtime'];
+  const criu = ['/opt/lpm/bin/criu', '/opt/lpm/libexec/criu', '/opt/lpm/lib/libc.so.6'];
+  assert.deepEqual(neededByContainers([...settings, ...criu]), settings);
+  assert.deepEqual(neededByContainers([...settings, ...criu, '/opt/lpm/bin/runc']), [
+    ...settings,
+    '/opt/lpm/lib/libc.so.6',
+    '/opt/lpm/bin/runc',
+  ]);
+});
+
+describe('a runc of the node’s own is looked for', () => {
+  const crun = { runtime: 'crun', path: '/usr/libexec/crio/crun' };
+  const paths = (...known: Parameters<typeof runcCandidates>): string[] =>
+    runcCandidates(...known).map(({ path }) => path);
+
+  test('first as the default runtime, then as another one of the configuration', () => {
+    const runc = { runtime: 'runc', path: '/opt/runc' };
+    assert.deepEqual(paths({ configured: [runc, crun], inPath: '/usr/sbin/runc' }), [
+      '/opt/runc',
+      '/usr/libexec/crio/crun',
+      '/usr/libexec/crio/runc',
+      '/usr/sbin/runc',
+    ]);
+    const [first, second] = runcCandidates({ configured: [crun, runc], inPath: undefined });
+    assert.deepEqual([first, second], [crun, runc], 'whose name is known');
+  });
+
+  test('then beside the programs of the configuration, then in the PATH', () => {
+    assert.deepEqual(paths({ configured: [crun], inPath: '/usr/sbin/runc' }), [
+      '/usr/libexec/crio/crun',
+      '/usr/libexec/crio/runc',
+      '/usr/sbin/runc',
+    ]);
+    assert.deepEqual(paths({ configured: [], inPath: undefined }), []);
   });
 });
 

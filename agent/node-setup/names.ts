@@ -6,6 +6,9 @@ export const NODE_FOLDER = '/opt/lpm';
 /** The runtime handler's script. */
 export const HANDLER_PATH = `${NODE_FOLDER}/bin/lpm-runtime`;
 
+/** runc as the agent's image brings it, for nodes that have crun alone. */
+export const SHIPPED_RUNC = `${NODE_FOLDER}/bin/runc`;
+
 /** While this file is there, the agent changes nothing on the node: it is set up by hand. */
 export const MANUAL_FILE = `${NODE_FOLDER}/etc/manual`;
 

@@ -2,11 +2,16 @@ import { join } from 'node:path';
 import { LpmError } from '../../common/errors.js';
 import type { Host } from '../host.js';
 import { importPatterns } from './containerd-config.js';
-import { otherContainerdPaths, planContainerd, withoutContainerdHandler } from './containerd-plan.js';
-import { planCrio, withoutCrioHandler } from './crio-plan.js';
+import {
+  containerdPrograms,
+  otherContainerdPaths,
+  planContainerd,
+  withoutContainerdHandler,
+} from './containerd-plan.js';
+import { crioPrograms, planCrio, withoutCrioHandler } from './crio-plan.js';
 import { flagOf } from './find-process.js';
 import type { NodeFiles } from './node-files.js';
-import type { ConfigFile, FileChange, Plan } from './plan.js';
+import type { ConfigFile, FileChange, NamedProgram, Plan } from './plan.js';
 import type { RuntimeProcess } from './restart-way.js';
 
 export interface Runtime {
@@ -24,12 +29,29 @@ export function knownRuntime(runtimeName: string, version: string, process: Runt
   });
 }
 
-/** What is to be written so that the runtime knows the handler, from its files as they are now. */
-export async function planFor(runtime: Runtime, files: NodeFiles, handlerPath: string): Promise<Plan> {
+/** The OCI runtimes' programs that its files name, the default one's first. */
+export async function programsNamed(runtime: Runtime, files: NodeFiles): Promise<NamedProgram[]> {
   const { name, version, process } = runtime;
   return name === 'containerd'
-    ? planContainerd({ version, handlerPath, ...(await containerdFacts(files, process)) })
-    : planCrio({ version, handlerPath, ...(await crioFacts(files, process)) });
+    ? containerdPrograms({ version, ...(await containerdFacts(files, process)) })
+    : crioPrograms({ version, ...(await crioFacts(files, process)) });
+}
+
+/**
+ * What is to be written so that the runtime knows the handler, from its files as they are now.
+ *
+ * @param behind which of the runtimes there has the program that the handler calls; undefined: none
+ */
+export async function planFor(
+  runtime: Runtime,
+  files: NodeFiles,
+  handlerPath: string,
+  behind: string | undefined,
+): Promise<Plan> {
+  const { name, version, process } = runtime;
+  return name === 'containerd'
+    ? planContainerd({ version, handlerPath, ...(await containerdFacts(files, process)) }, behind)
+    : planCrio({ version, handlerPath, ...(await crioFacts(files, process)) }, behind);
 }
 
 /** What is to be written so that it knows it no more. */

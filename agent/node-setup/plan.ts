@@ -10,15 +10,18 @@ export interface FileChange {
 export interface Plan {
   /** In the order in which they are made; taken back in the opposite one. Empty: all is as it is to be. */
   changes: FileChange[];
-  /**
-   * The node's own OCI runtime, around which the handler is: a path, or a name that is looked for as the container runtime looks
-   * for it.
-   */
-  ociRuntime: string;
-  /** State folders of that runtime that are not among the usual ones. */
+  /** State folders of the default runtime and of the handler's that are not among the usual ones. */
   runtimeRoots: string[];
   /** Somebody else has registered the handler: it is left as it is. */
   byHand: boolean;
+}
+
+/** A program that the configuration of the container runtime names for one of its OCI runtimes. */
+export interface NamedProgram {
+  /** The OCI runtime's name there. */
+  runtime: string;
+  /** A path, or a name that is looked for as the container runtime looks for it. */
+  program: string;
 }
 
 /** A file of the runtime's configuration as it was read. */

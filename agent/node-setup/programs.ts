@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Host } from '../host.js';
-import { NODE_FOLDER } from './names.js';
+import { HANDLER_PATH, NODE_FOLDER, SHIPPED_RUNC } from './names.js';
 import type { NodeFiles } from './node-files.js';
 import { atLeast } from './version.js';
 
@@ -11,11 +11,13 @@ export interface OwnPrograms {
   criu: string;
   /** Names of the programs that CRIU calls which it has (GNU's, for tar). */
   tools: readonly string[];
+  /** A runc, which the handler calls. */
+  runc: boolean;
 }
 
 /**
- * Which of the shipped files a node gets: always the handler; CRIU when it has no usable one that is new enough; what CRIU calls when
- * it has none. What comes with libraries needs all of them (they are shared).
+ * Which of the shipped files a node gets: always the handler; CRIU when it has no usable one that is new enough; runc and what CRIU
+ * calls when it has none. What comes with libraries needs all of them (they are shared).
  *
  * @param shipped paths below the folder: bin/NAME, lib/…, libexec/…
  */
@@ -24,10 +26,25 @@ export function programsToInstall(shipped: readonly string[], own: OwnPrograms):
     const name = /^bin\/(.+)$/.exec(path)?.[1];
     if (name === undefined) return false;
     if (name === 'lpm-runtime') return true;
+    if (name === 'runc') return !own.runc;
     return name === 'criu' ? !atLeast(own.criu, 4, 1) : !own.tools.includes(name);
   });
   const portable = wanted.some((path) => path !== 'bin/lpm-runtime');
   return portable ? [...wanted, ...shipped.filter((path) => !path.startsWith('bin/'))] : wanted;
+}
+
+/**
+ * Which of the installed files containers with the handler need to be ended: containerd's shims and conmon end a container with the
+ * program that they have started it with, and that calls runc.
+ */
+export function neededByContainers(installed: readonly string[]): string[] {
+  const ownRunc = installed.includes(SHIPPED_RUNC);
+  return installed.filter(
+    (path) =>
+      path === HANDLER_PATH ||
+      path.startsWith(`${NODE_FOLDER}/etc/`) ||
+      (ownRunc && (path === SHIPPED_RUNC || path.startsWith(`${NODE_FOLDER}/lib/`))),
+  );
 }
 
 /** Paths of the shipped files, below their folder. */
@@ -41,7 +58,7 @@ export function shippedFiles(folder: string): string[] {
 }
 
 /** Looks at what the node has. */
-export async function ownPrograms(host: Host, names: readonly string[]): Promise<OwnPrograms> {
+export async function ownPrograms(host: Host, names: readonly string[]): Promise<Omit<OwnPrograms, 'runc'>> {
   const PATH = host.searchPath
     .split(':')
     .filter((folder) => !folder.startsWith(NODE_FOLDER))

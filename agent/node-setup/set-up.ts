@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LpmError, messageOf } from '../../common/errors.js';
+import type { Host } from '../host.js';
 import { parseOciVersion } from '../node-info.js';
 import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
-import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
+import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER, SHIPPED_RUNC } from './names.js';
 import { heldBack } from './held-back.js';
-import { findFor, planFor, type Runtime } from './observe.js';
+import { findFor, planFor, programsNamed, type Runtime } from './observe.js';
 import type { FileChange, Plan } from './plan.js';
 import { installPrograms, ownPrograms, programsToInstall, shippedFiles } from './programs.js';
 import { sameProcess } from './record.js';
+import { runcCandidates, type Candidate } from './runc-candidates.js';
 import { identify } from './runtime-control.js';
 
 export interface SetUpTools extends RuntimeTools {
@@ -42,10 +44,12 @@ export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
   }
   try {
     await takeBackUnfinished(tools);
-    await putPrograms(tools);
     const runtime = await control.observe();
-    const plan = await planFor(runtime, files, HANDLER_PATH);
-    const settings = await settingsFor(tools, runtime, plan);
+    const own = await ownRunc(tools, runtime);
+    const unneeded = await putPrograms(tools, own !== undefined);
+    const runc = own ?? (await shippedRunc(tools));
+    const plan = await planFor(runtime, files, HANDLER_PATH, runc.runtime);
+    const settings = await settingsFor(tools, runtime, runc.path);
     const wait = heldBack([...plan.changes, ...settings], HANDLER_PATH, await tools.handlerPods());
     if (wait) {
       log.warn('the registration stays as it is for now', { why: wait });
@@ -55,6 +59,7 @@ export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
         : { state: 'waiting', message: wait };
     }
     await putSettings(tools, settings);
+    await removePrograms(tools, unneeded);
     return await register(tools, runtime, plan);
   } catch (error) {
     const hint = error instanceof LpmError && error.hint ? ` ${error.hint}` : '';
@@ -63,54 +68,75 @@ export async function setUpNode(tools: SetUpTools): Promise<Outcome> {
   }
 }
 
-async function putPrograms({ host, files, state, shipped, log }: SetUpTools): Promise<void> {
+/** A runc that the node has without us. */
+async function ownRunc({ host, files }: SetUpTools, runtime: Runtime): Promise<Candidate | undefined> {
+  const find = (name: string): Promise<string | undefined> => findFor(runtime.process, files, host, name);
+  const configured: Required<Candidate>[] = [];
+  for (const { runtime: name, program } of await programsNamed(runtime, files)) {
+    const path = await find(program);
+    if (path !== undefined) configured.push({ path, runtime: name });
+  }
+  for (const candidate of runcCandidates({ configured, inPath: await find('runc') })) {
+    if (await isRunc(host, candidate.path)) return candidate;
+  }
+  return undefined;
+}
+
+/** By what it says of itself: a wrapper may have any name. */
+async function isRunc(host: Host, program: string): Promise<boolean> {
+  const { stdout } = await host.run([program, '--version']).catch(() => ({ stdout: '' }));
+  return parseOciVersion(stdout).ociRuntime === 'runc';
+}
+
+/** The one that has been put in place for want of another. */
+async function shippedRunc({ host }: SetUpTools): Promise<Candidate> {
+  if (await isRunc(host, SHIPPED_RUNC)) return { path: SHIPPED_RUNC };
+  throw new LpmError(
+    'RuntimeNotSupported',
+    'No runc is found on this node, and the one of the agent’s image is not there or does not run here.',
+    { hint: 'Install runc: crun alone cannot restore a container.' },
+  );
+}
+
+/** Answers the paths of what was put there before and is not wanted any more, which whatever stands may still need. */
+async function putPrograms(
+  { host, files, state, shipped, log }: SetUpTools,
+  hasRunc: boolean,
+): Promise<string[]> {
   // An agent that runs on the node itself finds the folder there already.
   const here = await files.here(NODE_FOLDER);
-  if (here === shipped) return;
+  if (here === shipped) return [];
   const paths = shippedFiles(shipped);
   const tools = paths
     .map((path) => /^bin\/(.+)$/.exec(path)?.[1] ?? '')
-    .filter((name) => name !== '' && name !== 'lpm-runtime' && name !== 'criu');
-  const wanted = programsToInstall(paths, await ownPrograms(host, tools));
+    .filter((name) => name !== '' && !['lpm-runtime', 'criu', 'runc'].includes(name));
+  const wanted = programsToInstall(paths, { ...(await ownPrograms(host, tools)), runc: hasRunc });
   const record = state.read();
   // Written first: what lies there without being known would stay for ever.
   const now = wanted.map((path) => join(NODE_FOLDER, path));
-  const kept = record.files.filter((path) => path.startsWith(`${NODE_FOLDER}/etc/`));
-  const gone = record.files.filter((path) => !now.includes(path) && !kept.includes(path));
   state.write({ ...record, files: [...new Set([...record.files, ...now])] });
   await installPrograms(shipped, wanted, files);
-  for (const path of gone) await files.remove(path);
-  state.write({ ...record, files: [...now, ...kept] });
   log.debug('the programs are in place', { files: now.length });
+  return record.files.filter((path) => !now.includes(path) && !path.startsWith(`${NODE_FOLDER}/etc/`));
 }
 
-/** Tells the handler which runtime is the node's own, and where the agent's state lies, when it would not find them. */
+async function removePrograms({ files, state }: SetUpTools, unneeded: readonly string[]): Promise<void> {
+  if (unneeded.length === 0) return;
+  for (const path of unneeded) await files.remove(path);
+  const record = state.read();
+  state.write({ ...record, files: record.files.filter((path) => !unneeded.includes(path)) });
+}
+
+/** Tells the handler which runc is meant, and where the agent's state lies, when it would not find them. */
 async function settingsFor(
   { host, files, state, stateDir }: SetUpTools,
   runtime: Runtime,
-  plan: Plan,
+  runc: string,
 ): Promise<FileChange[]> {
-  const find = (name: string): Promise<string | undefined> => findFor(runtime.process, files, host, name);
-  const isOci = async (program: string | undefined): Promise<boolean> =>
-    program !== undefined &&
-    parseOciVersion((await host.run([program, '--version']).catch(() => ({ stdout: '' }))).stdout)
-      .ociRuntime !== '';
-  const usual = (await find('runc')) ?? (await find('crun'));
-  const named = await find(plan.ociRuntime);
-  const program = (await isOci(named)) ? named : usual;
-  if (!program) {
-    throw new LpmError(
-      'RuntimeNotSupported',
-      `Neither ${plan.ociRuntime} nor runc nor crun is found on this node.`,
-      {
-        hint: 'Install runc or crun.',
-      },
-    );
-  }
+  const usual = await findFor(runtime.process, files, host, 'runc');
   const settings = {
     // Found by PATH it may be another one after an upgrade, as the node's own is.
-    runtime:
-      program === usual && host.searchPath.split(':').includes(join(program, '..')) ? undefined : program,
+    runtime: runc === usual && host.searchPath.split(':').includes(dirname(runc)) ? undefined : runc,
     'state-dir': stateDir,
   };
   const found: FileChange[] = [];

@@ -3,8 +3,9 @@ import { LpmError } from '../../common/errors.js';
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Cri } from '../cri.js';
 import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
-import { HANDLER_PATH, MANUAL_FILE, NODE_FOLDER } from './names.js';
+import { MANUAL_FILE, NODE_FOLDER } from './names.js';
 import { removalsFor } from './observe.js';
+import { neededByContainers } from './programs.js';
 import { sameProcess } from './record.js';
 import { identify } from './runtime-control.js';
 
@@ -68,9 +69,8 @@ async function removeFiles(
   { byHand, used }: { byHand: boolean; used: boolean },
 ): Promise<Uninstalled> {
   const { files: ours, folders } = state.read();
-  // containerd's shims and conmon end a container with the program that they have started it with.
-  const needed = (path: string): boolean => path === HANDLER_PATH || path.startsWith(`${NODE_FOLDER}/etc/`);
-  const kept = ours.filter((path) => byHand || (used && needed(path)));
+  const needed = neededByContainers(ours);
+  const kept = ours.filter((path) => byHand || (used && needed.includes(path)));
   const gone = ours.filter((path) => !kept.includes(path));
   for (const path of gone) await files.remove(path);
   const below = ['bin', 'etc', 'lib/xtables', 'lib', 'libexec', ''].map((name) => join(NODE_FOLDER, name));
