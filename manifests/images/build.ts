@@ -38,7 +38,7 @@ const images = [
 const root = {
   name: 'image-root',
   what: "the images' root",
-  packages: ['busybox-static', 'criu', 'iptables', 'nodejs', 'tar', 'util-linux', 'zstd'],
+  packages: ['busybox-static', 'criu', 'iptables', 'nodejs', 'patchelf', 'runc', 'tar', 'util-linux', 'zstd'],
 };
 
 /** Raise it when images built before would be other ones now although no file of theirs changed. */

@@ -5,6 +5,8 @@
 #   collect.sh programs OUT NAME…   to the same paths below OUT, for programs that run in the image
 #   collect.sh portable OUT NAME…   to OUT/bin, OUT/lib and OUT/libexec with their own loader, for any Linux of this architecture,
 #                                   however old its C library. NAME may be NEW=OLD: called NEW, for programs that ask for their name.
+#   collect.sh placed OUT FOLDER NAME…   to OUT/bin and OUT/lib, to run in FOLDER of any Linux and nowhere else: for programs that run
+#                                   themselves again (/proc/self/exe), which would be the loader if that were called with them
 #   collect.sh skeleton OUT         folders, users and links that programs expect
 set -eu
 how=$1 out=$2
@@ -66,6 +68,21 @@ dir=\${0%/*}/..
 ${modules}exec "\$dir/lib/$loader" --argv0 "$name" --library-path "\$dir/lib" "\$dir/libexec/${program##*/}" "\$@"
 EOF
     chmod 755 "$out/bin/$name"
+  done
+  ;;
+placed)
+  folder=$1
+  shift
+  mkdir -p "$out/bin" "$out/lib"
+  for name; do
+    program=$(real "$(command -v "$name")")
+    cp -L "$program" "$out/bin/$name"
+    for library in $(libraries "$program"); do
+      [ -e "$out/lib/${library##*/}" ] || cp -L "$library" "$out/lib/${library##*/}"
+    done
+    loader=$(patchelf --print-interpreter "$program")
+    # Not as a RUNPATH: that would not hold for the libraries of libraries.
+    patchelf --set-interpreter "$folder/lib/${loader##*/}" --force-rpath --set-rpath "$folder/lib" "$out/bin/$name"
   done
   ;;
 skeleton)
