@@ -3,10 +3,20 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { freezerOf, podCgroupByName, podCgroupOf } from './cgroup.js';
+import { containerCgroupOf, freezerOf, podCgroupByName, podCgroupOf } from './cgroup.js';
 
 const uid = '18646aa0-e6f7-4a62-9a09-4f224737922a';
 const id = '6ec08a9d99f46af9a085e8ef6daa9172eb90578ebf414e25693e1a9546a56b4f';
+
+test('a container’s cgroup is the outermost with its ID, below which crun and processes make others', () => {
+  const of = (path: string): string =>
+    containerCgroupOf({ version: 2, dir: `/sys/fs/cgroup/${path}` }, id).dir.slice('/sys/fs/cgroup/'.length);
+  const scope = `kubepods.slice/kubepods-pod1.slice/crio-${id}.scope`;
+  assert.equal(of(`${scope}/container`), scope);
+  assert.equal(of(scope), scope);
+  assert.equal(of(`kubepods/pod1/${id}/own/deeper`), `kubepods/pod1/${id}`);
+  assert.equal(of('elsewhere/x'), 'elsewhere/x');
+});
 
 const freezers: [name: string, text: string, expected: ReturnType<typeof freezerOf>][] = [
   [

@@ -33,6 +33,16 @@ export function freezerOf(procCgroup: string, cgroupRoot: string): FreezerCgroup
 }
 
 /**
+ * The cgroup of the whole container: the outermost that carries its ID. With systemd, crun puts the processes into one more below that
+ * (its annotation run.oci.systemd.subgroup), and a process may have made others.
+ */
+export function containerCgroupOf(ofProcess: FreezerCgroup, containerId: string): FreezerCgroup {
+  const parts = ofProcess.dir.split('/');
+  const at = parts.findIndex((part) => part.includes(containerId));
+  return at < 0 ? ofProcess : { version: ofProcess.version, dir: parts.slice(0, at + 1).join('/') };
+}
+
+/**
  * The cgroup of the whole pod: the parent of a container's, when its name carries the pod's UID. cgroupfs writes
  * `pod<uid>`, systemd `kubepods-besteffort-pod<uid with _>.slice`.
  */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { TcpMode } from '../proto/gen/lpm/v1/agent.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
+import { crunDump, type DumpCommand } from './crun/dump-command.js';
 import type { Host } from './host.js';
 import { readLogFile } from './log-file.js';
 import type { OciContainer } from './oci.js';
@@ -22,8 +23,8 @@ export function dumpConfig(tcp: TcpMode): string {
 }
 
 /**
- * Dumps a frozen container with the node's own OCI runtime into `folder`/checkpoint. It is frozen afterwards as before
- * (CRIU since 4.1 leaves a cgroup as it found it).
+ * Dumps a frozen container into `folder`/checkpoint, with runc if that runs it. It is frozen afterwards as before (CRIU since 4.1
+ * leaves a cgroup as it found it).
  *
  * @param timeoutMs after which the runtime and CRIU are killed
  * @throws CriuDumpFailed with the sentence that CRIU's log tells; dump.log stays in the folder
@@ -42,22 +43,10 @@ export async function dumpContainer(
   const work = join(folder, 'work');
   const config = join(folder, 'criu.conf');
   writeFileSync(config, dumpConfig(tcp), { mode: 0o600 });
-  const argv: [string, ...string[]] = [
-    runtimePath,
-    '--root',
-    container.runtimeRoot,
-    'checkpoint',
-    '--leave-running',
-    '--image-path',
-    images,
-    '--work-path',
-    work,
-    '--file-locks',
-    '--ext-unix-sk',
-    '--manage-cgroups-mode',
-    'ignore',
-    container.id,
-  ];
+  const { argv, finish } =
+    container.runtime === 'crun'
+      ? await crunDump(host, container, { images, work })
+      : runcDump(runtimePath, container, { images, work });
   const result = await host.run(argv, { env: { CRIU_CONFIG_FILE: config }, onStart, timeoutMs });
   if (result.timedOut) {
     throw new LpmError(
@@ -83,6 +72,7 @@ export async function dumpContainer(
       { hint: finding?.hint ?? '', log: logTail(log || result.stderr) },
     );
   }
+  await finish();
   // The places where podman and CRI-O put them, and checkpointctl looks for them.
   for (const file of ['dump.log', 'stats-dump']) {
     for (const from of [work, images]) {
@@ -90,4 +80,20 @@ export async function dumpContainer(
     }
   }
   for (const file of readdirSync(images)) chmodSync(join(images, file), 0o600);
+}
+
+function runcDump(
+  runtimePath: string,
+  { runtimeRoot, id }: OciContainer,
+  { images, work }: { images: string; work: string },
+): DumpCommand {
+  return {
+    argv: [
+      ...([runtimePath, '--root', runtimeRoot, 'checkpoint', '--leave-running'] as const),
+      ...['--image-path', images, '--work-path', work],
+      ...['--file-locks', '--ext-unix-sk', '--manage-cgroups-mode', 'ignore'],
+      id,
+    ],
+    finish: () => Promise.resolve(),
+  };
 }

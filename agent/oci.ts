@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LpmError, messageOf } from '../common/errors.js';
-import { freezerOf, type FreezerCgroup } from './cgroup.js';
+import { containerCgroupOf, freezerOf, type FreezerCgroup } from './cgroup.js';
 import type { Host } from './host.js';
 import { readStat } from './process.js';
 
@@ -87,7 +87,8 @@ function complete(
   if (!stat || stat.state === 'Z' || (started !== undefined && String(started) !== stat.startTime)) {
     throw new LpmError('PodNotRunning', `The process of container ${id} has ended.`);
   }
-  const freezer = freezerOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), host.path('/sys/fs/cgroup'));
+  const innermost = freezerOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), host.path('/sys/fs/cgroup'));
+  const freezer = innermost && containerCgroupOf(innermost, id);
   const spec = readJson(host.path(join(bundle, 'config.json')));
   if (!freezer || !spec) {
     throw new LpmError(

@@ -105,10 +105,10 @@ const refused: [string, Change, Reason, RegExp][] = [
   ['another architecture', target({ architecture: 'arm64' }), 'NodesDiffer', /amd64.*arm64/],
   ['another OCI runtime', target({ ociRuntime: 'youki' }), 'NodesDiffer', /runc.*youki/],
   [
-    'crun on the target',
+    'a target whose handler calls crun',
     target({ ociRuntime: 'crun' }),
     'NotSupportedYet',
-    /k8s-master runs containers with crun/,
+    /handler of node k8s-master calls crun/,
   ],
   ['another container runtime', target({ runtimeName: 'cri-o' }), 'NodesDiffer', /containerd.*cri-o/],
   ['another cgroup version', target({ cgroupVersion: 1 }), 'NodesDiffer', /cgroup version 2.*1/],

@@ -57,8 +57,8 @@ export function nodeFindings(facts: NodeFacts, role: 'source' | 'target'): Findi
         refusal(
           'NotSupportedYet',
           // Seen with crun 1.28: its restore takes "--manage-cgroups-mode ignore" for "soft".
-          `Node ${name} runs containers with crun, which cannot restore them into other cgroups than those of the source.`,
-          'Let both nodes run containers with runc (CRI-O: default_runtime = "runc"; drain a node before you change it).',
+          `The runtime handler of node ${name} calls crun, which cannot restore containers into other cgroups than those of the source.`,
+          `Name a runc of node ${name} in /opt/lpm/etc/runtime, or remove that file and let the agent find or bring one; the node's default runtime may stay crun.`,
         ),
       );
     }
