@@ -41,7 +41,7 @@ export async function crunDump(
   );
   const external = [
     ...mounts.map(({ mountpoint, key }) => `mnt[${mountpoint}]:${key}`),
-    ...namespacesOf(container.spec, (path) => statSync(host.path(path)).ino),
+    ...namespacesOf(container.spec, (kind) => statSync(`/proc/${container.pid}/ns/${kind}`).ino),
   ];
   return {
     argv: [
@@ -58,15 +58,19 @@ export async function crunDump(
   };
 }
 
-/** Namespaces of the pod's that the container has joined, under the keys that runc gives when it restores. */
-export function namespacesOf(spec: OciSpec, inode: (path: string) => number): string[] {
+/**
+ * Namespaces of the pod's that the container has joined, under the keys that runc gives when it restores.
+ *
+ * @param inode of the container's namespace of a kind
+ */
+export function namespacesOf(spec: OciSpec, inode: (kind: string) => number): string[] {
   const keys: Readonly<Record<string, [string, string]>> = {
     network: ['net', 'extRootNetNS'],
     pid: ['pid', 'extRootPidNS'],
   };
   return (spec.linux?.namespaces ?? []).flatMap(({ type, path }) => {
     const known = keys[type];
-    return known && path ? [`${known[0]}[${inode(path)}]:${known[1]}`] : [];
+    return known && path ? [`${known[0]}[${inode(known[0])}]:${known[1]}`] : [];
   });
 }
 
