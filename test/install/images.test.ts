@@ -97,7 +97,7 @@ describe('the images', { skip }, () => {
     assert.match(await onNode('tar'), /GNU tar/);
   });
 
-  test('of the agent brings a CRIU that dumps and restores on Debian 12, which has an older C library', async () => {
+  test('of the agent brings a CRIU and a runc that dump and restores on Debian 12, which has an older C library', async () => {
     const older = await debianRoot(
       {
         name: 'plain-root',
@@ -119,6 +119,8 @@ describe('the images', { skip }, () => {
     assert.match(said, /^Version: 4\.\d/);
     assert.match(said, /GNU tar/);
     assert.match(said, /^iptables-restore v\d/m);
+    assert.match(said, /^runc version 1\.\d/m);
     assert.match(said, /^counts on$/m);
+    assert.match(said, /^the container counts on$/m);
   });
 });
