@@ -20,7 +20,7 @@ const spec: OciSpec = {
   ],
   linux: {
     seccomp: {},
-    maskedPaths: ['/proc/kcore', '/proc/acpi', '/proc/none'],
+    maskedPaths: ['/proc/kcore', '/proc/keys', '/proc/acpi', '/proc/none'],
     readonlyPaths: ['/proc/sys'],
   },
 };
@@ -33,6 +33,7 @@ const mounts = [
   mount('/', 17),
   mount('/proc', 1, SAFE),
   mount('/proc/kcore', 5),
+  mount('/proc/keys', 3, RO, '/dev/null'),
   mount('/proc/acpi', 5, RO),
   mount('/proc/sys', 1, SAFE | RO),
   mount('/sys', 2, SAFE | RO),

@@ -105,7 +105,9 @@ function mountProblem(mount: MntEntry, spec: OciSpec): string | undefined {
     return (flags & MS.ro) !== 0 ? undefined : `${problem}, which can be written, where the pod's cannot`;
   }
   if (spec.linux?.maskedPaths?.includes(mountpoint)) {
-    return fstype === TMPFS || isExternal(mount) ? undefined : `${problem}, which the pod hides`;
+    // The runtime hides a file by the node's /dev/null (whose file system is a devtmpfs, not everywhere a tmpfs).
+    const hidden = fstype === TMPFS || mount.extKey === '/dev/null' || isExternal(mount);
+    return hidden ? undefined : `${problem}, which the pod hides`;
   }
   const given =
     spec.mounts?.find(({ destination }) => destination === mountpoint) ??
