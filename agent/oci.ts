@@ -66,8 +66,10 @@ export function findOciContainer(host: Host, roots: readonly string[], id: strin
       );
     }
     const status = readJson(host.path(join(root, id, 'status')));
-    if (status)
-      return complete(host, id, root, 'crun', Number(status.pid), String(status.bundle ?? ''), undefined);
+    if (status) {
+      const started = status['process-start-time'];
+      return complete(host, id, root, 'crun', Number(status.pid), String(status.bundle ?? ''), started);
+    }
   }
   throw new LpmError('ContainerNotFound', `No OCI runtime on this node knows the container ${id}.`, {
     hint: `Looked in ${roots.join(', ')}; name another with --runtime-root.`,
