@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { LpmError } from '../common/errors.js';
 import { TcpMode } from '../proto/gen/lpm/v1/agent.js';
 import { explainCriuLog, logTail } from './criu-messages.js';
@@ -63,7 +63,9 @@ export async function dumpContainer(
     const log = readLogFile(join(work, 'dump.log'));
     // Kept beside dump.log: a runtime that fails before it calls CRIU says so nowhere else.
     mkdirSync(work, { recursive: true, mode: 0o700 });
-    if (result.stderr) writeFileSync(join(work, 'runtime.log'), result.stderr, { mode: 0o600 });
+    const words =
+      result.stderr || `${basename(argv[0])} ended with exit code ${result.code} and said nothing.\n`;
+    writeFileSync(join(work, 'runtime.log'), words, { mode: 0o600 });
     const finding = explainCriuLog(log, result.stderr);
     const said = result.stderr.trim().split('\n').at(-1) ?? '';
     throw new LpmError(
