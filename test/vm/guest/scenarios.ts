@@ -265,7 +265,9 @@ export const scenarios: Scenario[] = [
       assert.equal(claim, Claim.CLAIM_REVOKED);
       const error = await restoring;
       assert.ok(error instanceof AgentError && error.reason === 'Revoked', String(error));
-      assert.ok((await target.started) instanceof Error, 'the start that waited has failed');
+      // The runtime may have had its answers already: it takes what was held for a container that was killed.
+      await target.started;
+      await exited(node, target);
       assert.deepEqual(
         sizesOf(target),
         sizesOf(source),
@@ -314,7 +316,7 @@ function frozenIn(pod: WriterPod, containerId: string): number | undefined {
 }
 
 async function exited({ cri }: GuestNode, { containerId }: WriterPod): Promise<void> {
-  await eventually('the source is dead', async () => {
+  await eventually('the container is dead', async () => {
     const { status } = await cri.runtime.containerStatus({ containerId, verbose: false });
     return status?.state === ContainerState.CONTAINER_EXITED;
   });
