@@ -1,13 +1,21 @@
 /**
- * `npm run demo`: the main job, seen with one's own eyes. Brings the local cluster up if needed, runs the guide's counter on
- * k8s-worker, moves it to k8s-master with the real kubectl and the plugin, and ends 0 only if every count stands exactly once
- * and in order. `--keep` leaves the cluster (and one that was there before is left anyway).
+ * `npm run demo`: the main job, seen with one's own eyes. Brings the local cluster up if needed, with the project installed from its
+ * images and manifests, runs the guide's counter on k8s-worker, moves it to k8s-master with the real kubectl and the plugin, and ends 0
+ * only if every count stands exactly once and in order. `--keep` leaves the cluster (and one that was there before is left anyway).
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { SYSTEM_NAMESPACE } from '../common/api/names.js';
 import { messageOf } from '../common/errors.js';
-import { clusterDown, clusterUp, linkPrograms, openCluster, type Cluster } from './cluster/cluster.js';
+import {
+  clusterDown,
+  clusterUp,
+  linkPrograms,
+  openCluster,
+  readRecord,
+  type Cluster,
+} from './cluster/cluster.js';
 import { repository } from './cluster/paths.js';
 import { countProblem, countsIn } from './support/counts.js';
 import { until } from './support/until.js';
@@ -22,7 +30,8 @@ const elapsed = (): string => `${((Date.now() - began) / 1000).toFixed(1).padSta
 const note = (line: string): void => console.error(`[${elapsed()}] ${line}`);
 const title = (line: string): void => console.log(`\n=== ${line}`);
 
-async function demo(cluster: Cluster): Promise<void> {
+/** @param wasThere the cluster ran before */
+async function demo(cluster: Cluster, wasThere: boolean): Promise<void> {
   const env = {
     ...process.env,
     KUBECONFIG: cluster.kubeconfig,
@@ -44,9 +53,15 @@ async function demo(cluster: Cluster): Promise<void> {
   const fileOn = async (pod: string): Promise<number[]> =>
     countsIn(await kubectl('exec', pod, '--', 'cat', '/data/counter.log'));
 
-  note('Removing what an earlier demo has left');
-  await kubectl('delete', 'podmigration', 'demo', '--ignore-not-found');
-  await kubectl('delete', 'pod', SOURCE, RESTORED, '--ignore-not-found', '--grace-period=1');
+  if (wasThere) {
+    note('Removing what an earlier demo may have left');
+    await kubectl('delete', 'pod', SOURCE, RESTORED, '--ignore-not-found', '--grace-period=1');
+  }
+
+  if (readRecord(cluster.layout)?.installed) {
+    title('The project, installed in the cluster');
+    await show('get', 'pods', '-n', SYSTEM_NAMESPACE);
+  }
 
   title(`The counter of the testing guide, on node ${FROM}`);
   await show('apply', '-f', join(repository, 'manifests/samples/counter.yaml'));
@@ -99,7 +114,7 @@ async function main(): Promise<number> {
   try {
     // Also when it runs already: it may run an older build of controller and agent.
     const cluster = await clusterUp({ say: note });
-    await demo(cluster);
+    await demo(cluster, running !== undefined);
     title('Done');
     console.log(`The counter moved from ${FROM} to ${TO} and lost nothing (${elapsed().trim()} in all).`);
     return 0;

@@ -95,15 +95,15 @@ export async function projectReady(cluster: Cluster, say: Say): Promise<void> {
   let before = '';
   try {
     for (;;) {
-      const missing = await notReady(kube);
-      if (missing.length === 0) return;
-      const now = missing.join(', ');
-      if (now !== before) say(`  not ready yet: ${now}`);
+      const all = await readiness(kube);
+      const now = all.map(({ what, ready, of }) => `${what} ${ready} of ${of}`).join(', ');
+      if (now !== before) say(`  ready: ${now}`);
       before = now;
+      if (all.every(({ ready, of }) => ready >= of)) return;
       if (Date.now() > deadline) {
         const what = ['-n', SYSTEM_NAMESPACE, 'get', 'pods,events', '-o', 'wide'];
         const { stdout } = await cluster.kubectl(what);
-        throw new Error(`Not ready within ${READY_MS / 1000} seconds: ${now}\n${stdout}`);
+        throw new Error(`Not more is ready after ${READY_MS / 1000} seconds than: ${now}\n${stdout}`);
       }
       await delay(100);
     }
@@ -126,8 +126,8 @@ interface Workload {
   };
 }
 
-/** What is still to come, in words. */
-async function notReady(kube: KubeClient): Promise<string[]> {
+/** How many pods are ready, of those that the manifests make now. */
+async function readiness(kube: KubeClient): Promise<{ what: string; ready: number; of: number }[]> {
   const get = (kind: 'deployments' | 'daemonsets', name: string): Promise<Workload> =>
     kube.json('GET', `/apis/apps/v1/namespaces/${SYSTEM_NAMESPACE}/${kind}/${name}`);
   const [controller, agents] = await Promise.all([
@@ -136,21 +136,18 @@ async function notReady(kube: KubeClient): Promise<string[]> {
   ]);
   const seen = ({ metadata, status }: Workload): NonNullable<Workload['status']> =>
     status?.observedGeneration === metadata.generation ? (status ?? {}) : {};
-  const count = (ready: number, of: number, what: string): string[] =>
-    ready < of ? [`${what} ${ready} of ${of}`] : [];
   const deployed = seen(controller);
   const wanted = controller.spec.replicas ?? 1;
-  // Those of before are gone too.
-  const replicas =
-    deployed.replicas === wanted ? Math.min(deployed.updatedReplicas ?? 0, deployed.readyReplicas ?? 0) : 0;
+  const replicas = Math.min(deployed.updatedReplicas ?? 0, deployed.readyReplicas ?? 0);
   const daemons = seen(agents);
   return [
-    ...count(replicas, wanted, 'controller'),
-    ...count(
-      Math.min(daemons.updatedNumberScheduled ?? 0, daemons.numberReady ?? 0),
-      nodePlans.length,
-      'agents',
-    ),
+    // Those of before have to be gone too.
+    { what: 'controller', ready: (deployed.replicas ?? 0) > wanted ? 0 : replicas, of: wanted },
+    {
+      what: 'agents',
+      ready: Math.min(daemons.updatedNumberScheduled ?? 0, daemons.numberReady ?? 0),
+      of: nodePlans.length,
+    },
   ];
 }
 

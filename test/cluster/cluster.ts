@@ -133,7 +133,7 @@ export async function clusterUp(options: ClusterOptions = {}): Promise<Cluster> 
       startControlPlane(layout, record, say).then(async () => {
         if (!installed) return;
         // The pods wait for their nodes.
-        say('manifests (kubectl apply -k)');
+        say('installing the project (kubectl apply -k manifests)');
         await applyProject(layout, kubectlOf(layout, record), project, { controllerFlags, replicas });
       }),
     ]);

@@ -21,7 +21,7 @@ const steps = [
   /network 10\.88/,
   /node k8s-worker/,
   /API server and scheduler/,
-  /manifests \(kubectl apply/,
+  /installing the project/,
   /waiting for the pods/,
 ];
 
