@@ -56,7 +56,11 @@ const LATE_SYNC_MS = 60_000;
 export class Checkpoints {
   private readonly running = new Map<string, { pod: CheckedPod; operation: Operation<CheckpointResult> }>();
 
-  constructor(private readonly context: Context) {}
+  constructor(
+    private readonly context: Context,
+    /** Called before one begins that is not known yet; what it throws refuses it. */
+    private readonly begins: () => void = () => {},
+  ) {}
 
   get inProgress(): number {
     return this.running.size;
@@ -75,6 +79,7 @@ export class Checkpoints {
     if (other) {
       throw new LpmError('PodBusy', `Pod ${checked.pod.name} is being checkpointed by ${other[0]} already.`);
     }
+    if (!readManifest(this.context.state, checked.checkpointUid)) this.begins();
     const operation = new Operation<CheckpointResult>((self) =>
       this.context.metrics
         .observe('checkpoint', () => checkpoint(this.context, checked, self))

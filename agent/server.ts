@@ -14,6 +14,7 @@ import { archiveStore } from './archives/transfer-store.js';
 import { knownCheckpoints } from './artifacts.js';
 import { Checkpoints } from './checkpoint.js';
 import type { Context } from './context.js';
+import { Ending } from './ending.js';
 import { removeForgottenMarks, removeForgottenPods, removeOldThawedMarks } from './discard.js';
 import { healthHttpServer, healthService } from './health.js';
 import { removeOldLogs } from './kept-logs.js';
@@ -24,13 +25,14 @@ import { Restores } from './restore.js';
 import { agentService } from './service.js';
 import { transferPort } from './transfer-port/server.js';
 import { Transfers } from './transfer-port/transfers.js';
+import { whatIsUnfinished } from './unfinished.js';
 
 export interface RunningAgent {
   /** Ports that were bound, for callers that asked for port 0. */
   port: number;
   healthPort: number;
   transferPort: number;
-  /** Takes no more calls, lets what is in progress come to an end, and ends. */
+  /** Serves until what is under way on the node has come to its end, within limits, then takes no more calls and ends. */
   stop(): Promise<void>;
 }
 
@@ -56,7 +58,8 @@ export async function startAgent(
   await letGoCommitted(context);
   await recoverCheckpoints(context);
   await recoverArchives(context);
-  const checkpoints = new Checkpoints(context);
+  const ending = new Ending();
+  const checkpoints = new Checkpoints(context, () => ending.pass());
   const restores = new Restores(context, clientCredentials(identity));
   const store = archiveStore(context);
   const transfers = new Transfers((uid) => {
@@ -83,6 +86,7 @@ export async function startAgent(
   );
   const inProgress = (): number => checkpoints.inProgress + restores.inProgress;
   const readiness = async (): Promise<string> => {
+    if (ending.begun) return 'The agent is being ended.';
     const { state, message } = context.keeper.status;
     if (state === 'working') return message;
     return context.cri.version().then(
@@ -97,7 +101,10 @@ export async function startAgent(
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
-  server.addService(AgentServiceService, agentService(context, checkpoints, restores, transfers, store));
+  server.addService(
+    AgentServiceService,
+    agentService(context, { checkpoints, restores, transfers, store, ending }),
+  );
   server.addService(HealthService, healthService(readiness));
   const listener = new TlsListener(server, identity);
   context.metrics.gauge('lpm_agent_handshakes', () => listener.handshakes);
@@ -135,6 +142,10 @@ export async function startAgent(
     transferPort: transfersAt,
     stop: async () => {
       clearInterval(timer);
+      await Promise.all([
+        ending.lastWork(() => whatIsUnfinished(context, inProgress()), context.log),
+        context.keeper.stop(),
+      ]);
       http.close();
       listener.close();
       identity.close();
@@ -142,7 +153,7 @@ export async function startAgent(
       transferServer.close();
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       // A checkpoint in progress is finished: half of one is worth nothing, and its source must not stay frozen for nothing.
-      await Promise.all([checkpoints.settle(), context.keeper.stop()]);
+      await checkpoints.settle();
       // A restore is no work of this process but of the handler and of what lies on disk; a new agent joins it.
       const cut = setTimeout(() => server.forceShutdown(), DRAIN_MS);
       await closed;

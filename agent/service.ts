@@ -11,6 +11,7 @@ import { readClaim } from './claim.js';
 import type { Context } from './context.js';
 import { discardCheckpoint, discardStage } from './discard.js';
 import { endSource } from './end-source.js';
+import type { Ending } from './ending.js';
 import { holdings } from './holdings.js';
 import { inspectPod } from './inspect.js';
 import { readLogs } from './kept-logs.js';
@@ -28,13 +29,18 @@ import type { ArchiveStore } from './transfer-port/store.js';
 import type { Transfers } from './transfer-port/transfers.js';
 import { sendArtifacts } from './transfer.js';
 
+export interface ServiceParts {
+  checkpoints: Checkpoints;
+  restores: Restores;
+  transfers: Transfers;
+  store: ArchiveStore;
+  ending: Ending;
+}
+
 /** The gRPC service: checks who calls, hands over to the parts, and turns errors into what gRPC carries. */
 export function agentService(
   context: Context,
-  checkpoints: Checkpoints,
-  restores: Restores,
-  transfers: Transfers,
-  store: ArchiveStore,
+  { checkpoints, restores, transfers, store, ending }: ServiceParts,
 ): AgentServiceServer {
   const { state, keeper } = context;
 
@@ -53,6 +59,7 @@ export function agentService(
         source: await sourceState(context, podUid, (uid) => checkpoints.isRunning(uid)),
         target: targetState(state, podUid),
         agentTime: new Date(),
+        ending: ending.begun,
       };
     }),
 

@@ -44,9 +44,11 @@ export function toFailure(error: unknown): Failure {
 export function fromServiceError(error: ServiceError, node: string, address: string): LpmError {
   const detail = error.metadata?.get(ERROR_TRAILER)[0];
   if (detail instanceof Buffer) {
-    const { reason, message, hint, log } = ErrorDetail.decode(detail);
+    const { reason, message, hint, log, retryable } = ErrorDetail.decode(detail);
     if (isReason(reason)) return new LpmError(reason, message, { hint, log, cause: error });
-    return new LpmError('Internal', message || error.details, { hint, log, cause: error });
+    // A newer agent may have reasons of its own, and says of each whether it passes.
+    const other = retryable ? 'AgentNotReachable' : 'Internal';
+    return new LpmError(other, message || error.details, { hint, log, cause: error });
   }
   switch (error.code) {
     case status.UNAVAILABLE:

@@ -1,6 +1,6 @@
 /** Collects what refusals.ts judges: from the API server and from the agent of the pod's node. Changes nothing. */
 import type { Pod } from '../../common/kube/types.js';
-import { inspect, nodeInfo } from '../migration/collect-facts.js';
+import { inspect, nodeFacts } from '../migration/collect-facts.js';
 import { isFinal } from '../migration/decide.js';
 import type { Parts } from '../parts.js';
 import { freezesNow, type Checkpoint } from './kinds.js';
@@ -13,8 +13,8 @@ export async function collectFacts(parts: Parts, checkpoint: Checkpoint): Promis
   const pod = await parts.client.pods.find(podName, namespace);
   const nodeName = pod?.spec?.nodeName;
   const node = nodeName ? parts.caches.nodes.get(nodeName) : undefined;
-  const [info, inspection, busyWith] = await Promise.all([
-    pod && nodeName && node ? nodeInfo(parts, nodeName) : undefined,
+  const [onNode, inspection, busyWith] = await Promise.all([
+    pod && nodeName && node ? nodeFacts(parts, nodeName, true) : undefined,
     pod && nodeName && node && wayOf(checkpoint) === 'Agent' ? inspect(parts, nodeName, pod) : undefined,
     busy(parts, checkpoint),
   ]);
@@ -25,7 +25,7 @@ export async function collectFacts(parts: Parts, checkpoint: Checkpoint): Promis
     pod,
     podNames: podNames(parts, namespace),
     ...('containerName' in checkpoint.spec ? { containerName: checkpoint.spec.containerName } : {}),
-    ...(nodeName ? { node: { name: nodeName, node, ...(info ? { agent: info } : {}) } } : {}),
+    ...(nodeName ? { node: onNode ?? { name: nodeName, node } } : {}),
     ...(inspection ? { inspection } : {}),
     ...(busyWith ? { busyWith } : {}),
   };

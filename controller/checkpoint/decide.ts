@@ -4,7 +4,7 @@
  */
 import type { ContainerCheckpoint } from '../../common/api/schema.js';
 import type { CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
-import { refusal, type Refusal } from '../migration/facts.js';
+import { onlyPassing, refusal, type Refusal } from '../migration/facts.js';
 import type { Operation } from '../migration/observed.js';
 import { isPodCheckpoint, kindOf, type Checkpoint } from './kinds.js';
 import { asRefusal, checkpointRefusals, type CheckpointFacts } from './refusals.js';
@@ -69,7 +69,9 @@ function pending({ facts, importFacts, checkpoint, now }: CheckpointObserved): C
   if (!facts) return { do: 'wait', message: 'Looking at the pod.', afterMs: 100 };
   // First: a migration that is just moving the pod leaves another one behind, or none.
   if (facts.busyWith) return waiting(checkpoint, `Waits for ${facts.busyWith}.`, now);
-  const [first] = checkpointRefusals(facts);
+  const refusals = checkpointRefusals(facts);
+  const [first] = refusals;
+  if (first && onlyPassing(refusals)) return waiting(checkpoint, first.message, now);
   if (first) return { do: 'fail', refusal: first };
   return { do: 'begin' };
 }

@@ -1,8 +1,8 @@
 /** Why a checkpoint cannot be taken, told before anything is asked of a node. Pure. */
 import type { Pod } from '../../common/kube/types.js';
-import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1/agent.js';
+import type { ContainerFacts } from '../../proto/gen/lpm/v1/agent.js';
 import type { Failure } from '../agents/failure.js';
-import { refusal, type Answer, type NodeFacts, type Refusal } from '../migration/facts.js';
+import { refusal, refusalOf, type Answer, type NodeFacts, type Refusal } from '../migration/facts.js';
 import { similarNames } from '../migration/names.js';
 import { expectedBytes, nodeFindings, roomRefusal } from '../migration/node-checks.js';
 import { notRunning, processRefusals } from '../migration/pod-checks.js';
@@ -16,7 +16,7 @@ export interface CheckpointFacts {
   containerName?: string;
   pod: Pod | undefined;
   podNames: string[];
-  node?: NodeFacts & { agent?: Answer<GetNodeInfoResponse> };
+  node?: NodeFacts;
   inspection?: Answer<ContainerFacts[]>;
   /** What the pod is busy with: a migration or another checkpoint that is being taken of it. */
   busyWith?: string;
@@ -98,7 +98,7 @@ function nodeRefusals({ node, inspection, way }: CheckpointFacts, pod: Pod, want
     const room = node?.agent?.value && roomRefusal(node.name, node.agent.value, expectedBytes(part));
     if (room) found.push(room);
   } else if (inspection?.failure && node?.agent?.value) {
-    found.push(asRefusal(inspection.failure));
+    found.push(refusalOf(inspection.failure));
   }
   return found;
 }

@@ -5,7 +5,9 @@ import { findCondition } from '../status/conditions.js';
 import { isRestore } from './from-checkpoint/is-restore.js';
 import {
   check,
+  onlyPassing,
   refusal,
+  refusalOf,
   type Check,
   type Findings,
   type MigrationFacts,
@@ -161,8 +163,7 @@ function sourceChecks({ migration, source, inspection }: MigrationFacts, pod: Po
   }
   // Without an agent there is nobody who could have looked: one reason is enough.
   if (!inspection?.failure || !info) return [node];
-  const { reason, message, hint } = inspection.failure;
-  return [node, check('Processes', '', { refusals: [{ reason, message, hint }] })];
+  return [node, check('Processes', '', { refusals: [refusalOf(inspection.failure)] })];
 }
 
 interface JudgedTarget {
@@ -225,11 +226,14 @@ export function noCandidate(
     .slice(0, 5)
     .map(({ target, findings }) => `${target.name}: ${findings.refusals[0]?.message ?? 'unknown'}`)
     .join(' ');
-  return refusal(
-    'Unschedulable',
-    judged.length === 0 ? words.none : `${words.all} ${why}`,
-    'Name a node with spec.targetNode to see everything that speaks against it.',
-  );
+  return {
+    ...refusal(
+      'Unschedulable',
+      judged.length === 0 ? words.none : `${words.all} ${why}`,
+      'Name a node with spec.targetNode to see everything that speaks against it.',
+    ),
+    ...(judged.some(({ findings }) => onlyPassing(findings.refusals)) ? { passing: true } : {}),
+  };
 }
 
 /**

@@ -6,6 +6,7 @@ import type { ContainerFacts, GetNodeInfoResponse } from '../../proto/gen/lpm/v1
 import { toFailure } from '../agents/failure.js';
 import { freezesNow } from '../checkpoint/kinds.js';
 import type { Parts } from '../parts.js';
+import { comingAgent } from './coming-agent.js';
 import { isFinal } from './decide.js';
 import type { Answer, MigrationFacts, NodeFacts } from './facts.js';
 import { isReady } from './node-checks.js';
@@ -79,7 +80,12 @@ export async function nodeFacts(parts: Parts, name: string, ask: boolean): Promi
   const node = parts.caches.nodes.get(name);
   // Of a node that is not Ready nothing is expected; what its agent says would not help.
   if (!node || !ask || !isReady(node)) return { name, node };
-  return { name, node, agent: await nodeInfo(parts, name) };
+  const agent = await nodeInfo(parts, name);
+  const agentComes =
+    agent.failure?.reason === 'AgentNotReachable'
+      ? comingAgent(parts.caches.pods.list(), parts.namespace, name)
+      : undefined;
+  return { name, node, agent, ...(agentComes === undefined ? {} : { agentComes }) };
 }
 
 export async function nodeInfo(parts: Parts, name: string): Promise<Answer<GetNodeInfoResponse>> {

@@ -372,3 +372,23 @@ test('a refused migration fails at once, with reason, message and hint, and star
   assert.equal(decision.status.hint, 'Did you mean countr?');
   assert.deepEqual(decision.start, []);
 });
+
+test('nothing is frozen while an agent is being replaced; the migration goes on when it is back', () => {
+  const world = new World();
+  const step = (awaitedAgent?: string): Decision => {
+    const decision = decide({ ...world.observe(), ...(awaitedAgent ? { awaitedAgent } : {}) });
+    world.record(decision);
+    for (const { operation } of decision.start) world.run(operation, 'works', 'Internal');
+    return decision;
+  };
+  for (let turn = 0; turn < 10; turn += 1) step('k8s-worker');
+  assert.equal(world.status.phase, 'Pending');
+  assert.match(
+    world.status.message ?? '',
+    /^Waits for the agent on node k8s-worker, which is being replaced/,
+  );
+  assert.equal(world.source.frozen, false);
+  assert.equal(step('k8s-worker').requeueAfterMs, 250);
+  for (let turn = 0; turn < 30 && !isFinal(world.observe().migration); turn += 1) step();
+  assert.equal(world.status.phase, 'Succeeded');
+});

@@ -14,6 +14,8 @@ export interface NodeFacts {
   node: Node | undefined;
   /** Undefined: not asked. */
   agent?: Answer<GetNodeInfoResponse>;
+  /** Of an agent that does not answer: a sentence about its pod, which is just being replaced or started. */
+  agentComes?: string;
 }
 
 export interface MigrationFacts {
@@ -41,6 +43,8 @@ export interface Refusal {
   hint: string;
   /** A sentence on what is risked where spec.force overrides it; without one nothing does. */
   risk?: string;
+  /** It is over by itself in a moment: an agent is just being replaced. */
+  passing?: true;
 }
 
 export interface Findings {
@@ -49,6 +53,18 @@ export interface Findings {
 }
 
 export const refusal = (reason: Reason, message: string, hint = ''): Refusal => ({ reason, message, hint });
+
+/** There are reasons, and all of them are over by themselves in a moment. */
+export const onlyPassing = (refusals: readonly Refusal[]): boolean =>
+  refusals.length > 0 && refusals.every(({ passing }) => passing);
+
+/** What an agent answered, as a reason. One that answered before and cannot be reached now is looked for again. */
+export const refusalOf = ({ reason, message, hint }: Failure): Refusal => ({
+  reason,
+  message,
+  hint,
+  ...(reason === 'AgentNotReachable' ? { passing: true } : {}),
+});
 
 /** What is looked at, each by the name under which status.checks tells how it went. */
 export const CHECKS = [

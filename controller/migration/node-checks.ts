@@ -39,7 +39,12 @@ export function nodeFindings(facts: NodeFacts, role: 'source' | 'target'): Findi
     // An agent on a node that is not Ready can hardly be expected to answer: one reason is enough.
     if (refusals.length === 0) {
       const { reason, message, hint } = agent.failure;
-      refusals.push({ reason, message, hint });
+      const { agentComes } = facts;
+      refusals.push(
+        agentComes === undefined
+          ? { reason, message, hint }
+          : { reason, message: `${message} ${agentComes}`, hint, passing: true },
+      );
     }
   } else if (agent) {
     const info = agent.value;

@@ -5,6 +5,7 @@ import type { Parts } from '../parts.js';
 import { findCondition, isTrue } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import { answer, collectFacts } from './collect-facts.js';
+import type { Answer } from './facts.js';
 import type { MigrationContext } from './context.js';
 import { isFinal } from './decide.js';
 import { changedContainer } from './interruption.js';
@@ -57,6 +58,15 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
         const { source } = await agent.getPodState(status.sourcePodUID!);
         return source ?? { containers: [], podCgroupFrozen: false, checkpoints: [] };
       }).then((state) => (observed.source.state = state)),
+    asks.agents &&
+      status.sourceNode &&
+      targetNode &&
+      awaitedAgent(parts, [
+        { node: status.sourceNode, podUid: status.sourcePodUID! },
+        { node: targetNode, podUid: status.restoredPodUID! },
+      ]).then((node) => {
+        if (node !== undefined) observed.awaitedAgent = node;
+      }),
     asks.target &&
       targetNode &&
       targetUid &&
@@ -77,6 +87,23 @@ export async function observe(parts: Parts, context: MigrationContext): Promise<
   observed.operations = operations.all;
   return observed;
 }
+
+/** An agent that will not be there to the end of a migration, or is not now; undefined when all of them are. */
+async function awaitedAgent(
+  parts: Parts,
+  places: readonly { node: string; podUid: string }[],
+): Promise<string | undefined> {
+  const answers = await Promise.all(
+    places.map(({ node, podUid }) =>
+      answer(() => parts.agents.agent(node, parts.caches.nodes.get(node)).getPodState(podUid)),
+    ),
+  );
+  return places.find((_, index) => isAwaited(answers[index]!))?.node;
+}
+
+/** What it answers otherwise (it is too old, or does not believe us) is told when it is asked to freeze. */
+export const isAwaited = ({ value, failure }: Answer<{ ending: boolean }>): boolean =>
+  value?.ending ?? failure?.retryable ?? false;
 
 /** The facts, and for a preflight what the API server says to the pod that would be made. */
 async function collectAll(parts: Parts, observed: Observed): Promise<void> {
@@ -106,6 +133,12 @@ export function whatToAsk({ migration, operations, now, checkpointUid, source }:
   return {
     facts: before && !created && operations.createTarget.state !== 'running' && !mayBeFrozen,
     source: mayBeFrozen && (rollingBack ? operations.thaw.state !== 'done' : before && restarted),
+    agents:
+      before &&
+      !mayBeFrozen &&
+      status.phase === 'Pending' &&
+      isTrue(status.conditions, 'TargetPrepared') &&
+      !isRestore(migration),
     target:
       (before && created && !checkpointing && !restoring) ||
       (before && operations.restore.state === 'failed') ||

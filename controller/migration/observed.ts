@@ -79,6 +79,8 @@ export interface Observed {
   };
   /** UID of the PodCheckpoint of this migration, when it exists. */
   checkpointUid: string | undefined;
+  /** Node of an agent that is being ended, or does not answer; asked when all is ready for the freeze. */
+  awaitedAgent?: string;
   operations: Operations;
   /** Collected while there is no target pod yet. */
   facts?: MigrationFacts;

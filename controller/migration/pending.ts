@@ -1,10 +1,10 @@
 /** Pending: nothing is frozen. The migration is accepted or refused, then the target pod is made and waited for. */
-import { isoTime, findCondition } from '../status/conditions.js';
+import { isoTime, findCondition, isTrue } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import { failureOf } from '../agents/failure.js';
 import { checks, type Verdict } from './checks.js';
 import type { Draft } from './draft.js';
-import type { MigrationFacts, Refusal } from './facts.js';
+import { onlyPassing, type MigrationFacts, type Refusal } from './facts.js';
 import { interruption } from './interruption.js';
 import { originOf, restoredName } from '../../common/pods/restored-name.js';
 import { targetName, targetPlan } from './plan.js';
@@ -15,6 +15,10 @@ import { handlersWaiting, targetTrouble, waitingFor } from './target-state.js';
 /** How often the target agent is asked whether its handler waits, at first and after a while. */
 const POLL_MS = 100;
 const SLOW_POLL_MS = 1000;
+/** An agent that is being replaced when a migration is asked for is waited for so long. */
+export const AGENT_PATIENCE_MS = 120_000;
+/** How often it is looked whether an agent is back. */
+const AGENT_POLL_MS = 250;
 
 export function pending(draft: Draft): void {
   if (draft.has('Accepted')) preparing(draft);
@@ -32,11 +36,26 @@ function judge(draft: Draft): void {
   }
   const verdict = checks(facts);
   const [first] = verdict.refusals;
+  if (first && mayPass(draft, verdict.refusals, AGENT_PATIENCE_MS)) return awaitAgents(draft, first);
   if (first) refuse(draft, first, verdict.refusals, facts.pod?.spec?.nodeName);
   else if (verdict.waitsFor) {
     draft.set({ message: `Waits until migration ${verdict.waitsFor} of the same pod has given way.` });
     draft.requeue(POLL_MS);
   } else accept(draft, facts, verdict);
+}
+
+/** Nothing speaks against it but that an agent is just being replaced, and it is not waited for long. */
+export function mayPass(
+  { now, observed: { migration } }: Draft,
+  refusals: readonly Refusal[],
+  patienceMs: number,
+): boolean {
+  return onlyPassing(refusals) && now - Date.parse(migration.metadata.creationTimestamp ?? '') < patienceMs;
+}
+
+export function awaitAgents(draft: Draft, { message }: Refusal): void {
+  draft.set({ message: `Waits for an agent that is just being replaced. ${message}` });
+  draft.requeue(SLOW_POLL_MS);
 }
 
 export function deletedEarly(draft: Draft): void {
@@ -126,12 +145,23 @@ function preparing(draft: Draft): void {
     };
   };
   if (!targetPrepared(draft, () => creating(draft, made()))) return;
+  // Looked at last of all, when it is known that the target is prepared.
+  if (!isTrue(observed.migration.status?.conditions, 'TargetPrepared')) return draft.again();
+  if (observed.awaitedAgent !== undefined) return awaitAgent(draft, observed.awaitedAgent);
   draft.phase('CheckpointInProgress');
   draft.set({
     message: `Checkpointing pod ${observed.migration.spec.podName} on node ${status.sourceNode}.`,
   });
   draft.barrier();
   draft.start('createCheckpoint');
+}
+
+/** A pod that is frozen needs both agents to the end: who is just being replaced is waited for while the source runs. */
+function awaitAgent(draft: Draft, node: string): void {
+  draft.set({
+    message: `Waits for the agent on node ${node}, which is being replaced or does not answer; the source runs on meanwhile.`,
+  });
+  draft.requeue(AGENT_POLL_MS);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The source side of the agent, step by step as in agent/checkpoint.ts, thaw.ts and end-source.ts. */
 import { LpmError } from '../../common/errors.js';
 import { CheckpointResult } from '../../proto/gen/lpm/v1/agent.js';
-import { join, revokedError, type Agent, type Work } from './agent.js';
+import { join, mayBegin, revokedError, type Agent, type Work } from './agent.js';
 import type { Container, Image, Node } from './node.js';
 import { Process, type Steps } from './scheduler.js';
 import type { World } from './world.js';
@@ -34,6 +34,7 @@ export function* checkpoint(agent: Agent, asked: CheckpointAsked): Steps<Checkpo
     for (const other of checkpoints.values()) {
       if (other.pod === asked.pod) throw new LpmError('PodBusy', 'It is being checkpointed already.');
     }
+    if (!agent.node.disk.has(`artifacts/${asked.checkpoint}`)) mayBegin(agent);
   }
   const begin = { pod: asked.pod, uid: asked.checkpoint };
   return yield* join(agent, checkpoints, asked.checkpoint, begin, (work) => make(agent, asked, work));

@@ -26,6 +26,8 @@ export interface Agent {
   process: Process;
   checkpoints: Map<string, Work<CheckpointResult>>;
   restores: Map<string, Work<RestoreResult>>;
+  /** When it was told to end. */
+  endingSince?: number;
 }
 
 /** Joins work that is under way, or starts it. */
@@ -62,7 +64,8 @@ export function* join<T>(
 }
 
 /** GetPodState. Reading syncs what somebody may act on. */
-export function* podState({ world, node, checkpoints }: Agent, pod: string): Steps<GetPodStateResponse> {
+export function* podState(agent: Agent, pod: string): Steps<GetPodStateResponse> {
+  const { world, node, checkpoints } = agent;
   yield { at: 'look', ms: 1 };
   const { disk } = node;
   const sandbox = node.sandbox(pod);
@@ -75,6 +78,7 @@ export function* podState({ world, node, checkpoints }: Agent, pod: string): Ste
   const folder = `pods/${pod}`;
   const { claim } = claimOf(world, node, pod);
   return GetPodStateResponse.fromPartial({
+    ending: agent.endingSince !== undefined,
     source: {
       containers: newest
         ? [
@@ -128,6 +132,40 @@ export function startAgent(world: World, node: Node): void {
 }
 
 const DUMPER_PATIENCE_MS = 60_000;
+
+/** As agent/ending.ts has them. */
+const ENDING_MS = 50_000;
+const BEGINS_MS = 15_000;
+
+/** SIGTERM: it ends when nothing on its node needs it any more, or after a while; the next one is started then. */
+export function endAgent(world: World, node: string): void {
+  const agent = serving(world, node);
+  if (!agent || agent.endingSince !== undefined) return;
+  agent.endingSince = world.now;
+  world.scheduler.spawn(agent.process, lastWork(agent), 'agent ends');
+}
+
+function* lastWork(agent: Agent): Steps {
+  yield { at: '.the agent ends later', until: () => !isNeeded(agent), timeoutMs: ENDING_MS };
+  agent.world.note(isNeeded(agent) ? 'agent ended in the middle' : 'agent ended');
+  agent.world.crash(agent.process);
+}
+
+/** Half of something, the artifacts of a source that is neither ended nor thawed, or a stage. */
+function isNeeded({ world, node, checkpoints, restores }: Agent): boolean {
+  const held = node.disk.list('artifacts').some((path) => !path.endsWith('.thawed'));
+  const staged = [...podsOf(node.disk)].some((pod) => {
+    const { readyFor } = observeContainer(world, node, pod);
+    return readyFor !== undefined && claimOf(world, node, pod).claim !== Claim.CLAIM_REVOKED;
+  });
+  return checkpoints.size > 0 || restores.size > 0 || held || staged;
+}
+
+/** Before a pod is frozen. */
+export function mayBegin({ world, endingSince }: Agent): void {
+  if (endingSince === undefined || world.now - endingSince < BEGINS_MS) return;
+  throw new LpmError('AgentNotReachable', 'This agent is being replaced.');
+}
 
 function* recover(world: World, agent: Agent): Steps {
   const { node } = agent;

@@ -16,7 +16,7 @@ import {
   type OperationName,
   type Operations,
 } from '../../controller/migration/observed.js';
-import { whatToAsk } from '../../controller/migration/observe.js';
+import { isAwaited, whatToAsk } from '../../controller/migration/observe.js';
 import { isTargetOf, targetPod, type TargetPodPlan } from '../../common/pods/target-pod.js';
 import { findCondition, isTrue } from '../../controller/status/conditions.js';
 import type { Pod } from '../../common/kube/types.js';
@@ -342,6 +342,15 @@ export class Controller {
         status.sourcePodUID!,
         (state) => state.source!,
       );
+    }
+    if (asks.agents && status.sourceNode && targetNode && targetUid) {
+      for (const [node, pod] of [
+        [status.sourceNode, status.sourcePodUID!],
+        [targetNode, targetUid],
+      ] as const) {
+        if (isAwaited(yield* this.#answer(node, pod, ({ ending }) => ({ ending }))))
+          observed.awaitedAgent ??= node;
+      }
     }
     if (asks.target && targetNode && targetUid) {
       observed.target.state = yield* this.#answer(targetNode, targetUid, (state) => state.target!);

@@ -1,4 +1,5 @@
 /** Lets the faults of a schedule strike, each at its point. */
+import { endAgent } from './agent.js';
 import type { Fault, FaultKind, Milestone } from './schedule.js';
 import type { Stepped } from './scheduler.js';
 import type { World } from './world.js';
@@ -130,6 +131,12 @@ export class Faults {
         return true;
       case 'agent of the target dies':
         world.crash(target.agent);
+        return true;
+      case 'agent of the source is replaced':
+        endAgent(world, sourceNode);
+        return true;
+      case 'agent of the target is replaced':
+        endAgent(world, targetNode);
         return true;
       case 'controller dies':
         if (world.leader) world.crash(world.leader.process);

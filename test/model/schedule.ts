@@ -46,6 +46,8 @@ export const FAULTS = [
   'runtime of the target restarts',
   'agent of the source dies',
   'agent of the target dies',
+  'agent of the source is replaced',
+  'agent of the target is replaced',
   'controller dies',
   'controller stands still',
   'CRIU fails',

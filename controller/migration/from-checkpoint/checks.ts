@@ -166,11 +166,14 @@ function holderRefusals({ maker }: SavedFacts, bound: BoundCheckpoint, target: s
   const failure = maker.agent?.failure;
   if (!failure && maker.agent) return [];
   return [
-    refusal(
-      failure?.reason ?? 'NodeNotReady',
-      `${lies}: ${failure?.message ?? `node ${bound.nodeName} is not Ready.`}`,
-      failure?.hint ?? `Look at the node: kubectl describe node ${bound.nodeName}`,
-    ),
+    {
+      ...refusal(
+        failure?.reason ?? 'NodeNotReady',
+        `${lies}: ${failure?.message ?? `node ${bound.nodeName} is not Ready.`}`,
+        failure?.hint ?? `Look at the node: kubectl describe node ${bound.nodeName}`,
+      ),
+      ...(maker.agentComes ? { passing: true } : {}),
+    },
   ];
 }
 

@@ -3,7 +3,16 @@ import { findCondition, isoTime } from '../../status/conditions.js';
 import { REASON } from '../../status/reasons.js';
 import type { Draft } from '../draft.js';
 import { originOf, restoredName } from '../../../common/pods/restored-name.js';
-import { creating, deletedEarly, plan, refuse, targetPrepared } from '../pending.js';
+import {
+  AGENT_PATIENCE_MS,
+  awaitAgents,
+  creating,
+  deletedEarly,
+  mayPass,
+  plan,
+  refuse,
+  targetPrepared,
+} from '../pending.js';
 import type { Verdict } from '../checks.js';
 import type { Findings } from '../facts.js';
 import { awaitPod, howToMakePod } from './await-pod.js';
@@ -26,6 +35,7 @@ function judge(draft: Draft): void {
   if (!saved) return draft.requeue(POLL_MS);
   const verdict = savedChecks(saved);
   const [first] = verdict.refusals;
+  if (first && mayPass(draft, verdict.refusals, AGENT_PATIENCE_MS)) return awaitAgents(draft, first);
   if (first) refuse(draft, first, verdict.refusals, saved.binding.bound?.nodeName);
   else accept(draft, saved, verdict);
 }

@@ -9,13 +9,15 @@ import { checks } from '../checks.js';
 import type { Draft } from '../draft.js';
 import { check, type Answer, type Check } from '../facts.js';
 import { weighed } from '../force.js';
-import { acceptedCondition, deletedEarly, refuse } from '../pending.js';
+import { acceptedCondition, awaitAgents, deletedEarly, mayPass, refuse } from '../pending.js';
 import type { Rehearsal } from './rehearse.js';
 
 type Shown = NonNullable<NonNullable<PodMigration['status']>['checks']>[number];
 
 /** How often it is looked whether the facts have come. */
 const POLL_MS = 100;
+/** An agent that is being replaced is waited for so long: whoever only asks wants an answer soon. */
+const AGENT_PATIENCE_MS = 40_000;
 
 export function preflight(draft: Draft): void {
   const { migration, facts, rehearsal } = draft.observed;
@@ -34,6 +36,7 @@ export function preflight(draft: Draft): void {
     ...(rehearsal?.value ? { specChanges: rehearsal.value.changes } : {}),
   });
   const [first] = refusals;
+  if (first && mayPass(draft, refusals, AGENT_PATIENCE_MS)) return awaitAgents(draft, first);
   if (first) return refuse(draft, first, refusals, sourceNode);
 
   const warnings = [...new Set(looked.flatMap((one) => one.warnings))];

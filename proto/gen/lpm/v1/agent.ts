@@ -398,7 +398,14 @@ export interface GetPodStateRequest {
 export interface GetPodStateResponse {
   agentTime: Date | undefined;
   source: SourceState | undefined;
-  target: TargetState | undefined;
+  target:
+    | TargetState
+    | undefined;
+  /**
+   * Ending: the agent has been told to end, as when another version takes its place. It finishes what is under way on its node first;
+   * nothing new should be frozen there before its successor answers.
+   */
+  ending: boolean;
 }
 
 /** SourceState is what a node holds of a pod that runs or ran here. */
@@ -2247,7 +2254,7 @@ export const GetPodStateRequest: MessageFns<GetPodStateRequest> = {
 };
 
 function createBaseGetPodStateResponse(): GetPodStateResponse {
-  return { agentTime: undefined, source: undefined, target: undefined };
+  return { agentTime: undefined, source: undefined, target: undefined, ending: false };
 }
 
 export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
@@ -2260,6 +2267,9 @@ export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
     }
     if (message.target !== undefined) {
       TargetState.encode(message.target, writer.uint32(26).fork()).join();
+    }
+    if (message.ending !== false) {
+      writer.uint32(32).bool(message.ending);
     }
     return writer;
   },
@@ -2301,6 +2311,14 @@ export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
             message.target = TargetState.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ending = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2322,6 +2340,7 @@ export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
         : undefined,
       source: isSet(object.source) ? SourceState.fromJSON(object.source) : undefined,
       target: isSet(object.target) ? TargetState.fromJSON(object.target) : undefined,
+      ending: isSet(object.ending) ? globalThis.Boolean(object.ending) : false,
     };
   },
 
@@ -2335,6 +2354,9 @@ export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
     }
     if (message.target !== undefined) {
       obj.target = TargetState.toJSON(message.target);
+    }
+    if (message.ending !== false) {
+      obj.ending = message.ending;
     }
     return obj;
   },
@@ -2351,6 +2373,7 @@ export const GetPodStateResponse: MessageFns<GetPodStateResponse> = {
     message.target = (object.target !== undefined && object.target !== null)
       ? TargetState.fromPartial(object.target)
       : undefined;
+    message.ending = object.ending ?? false;
     return message;
   },
 };

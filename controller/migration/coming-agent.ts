@@ -1,0 +1,45 @@
+/** Whether an agent that does not answer is about to: its pod is being ended for the next one, or has not come up yet. Pure. */
+import { AGENT_LABEL } from '../../common/api/names.js';
+import type { Pod } from '../../common/kube/types.js';
+
+/** What the kubelet says when it has tried before and waits longer and longer. */
+const HOPELESS = new Set([
+  'CrashLoopBackOff',
+  'ImagePullBackOff',
+  'ErrImagePull',
+  'ErrImageNeverPull',
+  'InvalidImageName',
+  'CreateContainerConfigError',
+]);
+
+const [LABEL_KEY = '', LABEL_VALUE = ''] = AGENT_LABEL.split('=');
+
+/** A sentence about the pod that is being ended or started; undefined when there is nothing to wait for. */
+export function comingAgent(pods: readonly Pod[], namespace: string, node: string): string | undefined {
+  const here = pods.filter(
+    ({ metadata, spec }) =>
+      metadata.namespace === namespace &&
+      metadata.labels?.[LABEL_KEY] === LABEL_VALUE &&
+      (spec?.nodeName ?? meantFor(spec)) === node,
+  );
+  const starting = here.find((pod) => !pod.metadata.deletionTimestamp && !isReady(pod));
+  if (starting) {
+    return isHopeless(starting) ? undefined : `Its pod ${starting.metadata.name} is being started.`;
+  }
+  const ending = here.find(({ metadata }) => metadata.deletionTimestamp);
+  return ending && `Its pod ${ending.metadata.name} is being ended.`;
+}
+
+/** The pods of a DaemonSet name their node before they are bound to it. */
+function meantFor(spec: Pod['spec']): string | undefined {
+  const terms =
+    spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
+  return terms.flatMap(({ matchFields = [] }) => matchFields).find(({ key }) => key === 'metadata.name')
+    ?.values?.[0];
+}
+
+const isReady = ({ status }: Pod): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+
+const isHopeless = ({ status }: Pod): boolean =>
+  (status?.containerStatuses ?? []).some(({ state }) => HOPELESS.has(state?.waiting?.reason ?? ''));
