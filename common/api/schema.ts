@@ -74,7 +74,7 @@ export const PodMigrationSpec = SpecSettable(
     preflightOnly: optional(
       Type.Boolean({
         description:
-          'Only look: every check that a migration makes before it freezes anything, answered in status.checks. Nothing is created, frozen or moved; it ends as Succeeded when every check passed, else as Failed.',
+          'Only look: every check that a migration makes before it freezes anything, answered in status.checks. Nothing is created, frozen or moved; it ends as Succeeded when every check passed, else as Failed. Goes with spec.cancel: true, so that a controller of an older version, which does not know this field, takes it for a migration that was canceled and freezes nothing.',
       }),
     ),
     cancel: optional(
@@ -119,6 +119,11 @@ export const PodMigrationSpec = SpecSettable(
       rule: '!has(self.fromCheckpoint) || (!has(self.preflightOnly) && !has(self.allowHostPath) && !has(self.force))',
       message:
         'spec.preflightOnly, spec.allowHostPath and spec.force are for moving a running pod, not for spec.fromCheckpoint',
+    },
+    {
+      rule: '!has(self.preflightOnly) || !self.preflightOnly || (has(self.cancel) && self.cancel)',
+      message:
+        'spec.preflightOnly goes with spec.cancel: true, so that a controller that does not know the first moves nothing',
     },
   ],
 );

@@ -392,3 +392,13 @@ test('nothing is frozen while an agent is being replaced; the migration goes on 
   for (let turn = 0; turn < 30 && !isFinal(world.observe().migration); turn += 1) step();
   assert.equal(world.status.phase, 'Succeeded');
 });
+
+test('a migration that is canceled before it began makes nothing', () => {
+  const world = new World();
+  const observed = world.observe();
+  observed.migration.spec.cancel = true;
+  const decision = decide(observed);
+  assert.deepEqual(decision.start, []);
+  assert.equal(decision.status.reason, 'Canceled');
+  assert.equal(decision.status.message, 'Migration counter-migration was canceled before it began.');
+});

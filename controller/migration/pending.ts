@@ -29,7 +29,7 @@ export function pending(draft: Draft): void {
 function judge(draft: Draft): void {
   const { migration, facts } = draft.observed;
   draft.phase('Pending');
-  if (migration.metadata.deletionTimestamp) return deletedEarly(draft);
+  if (migration.metadata.deletionTimestamp || migration.spec.cancel) return endedEarly(draft);
   if (!facts) {
     draft.requeue(POLL_MS);
     return;
@@ -58,8 +58,10 @@ export function awaitAgents(draft: Draft, { message }: Refusal): void {
   draft.requeue(SLOW_POLL_MS);
 }
 
-export function deletedEarly(draft: Draft): void {
-  const message = `Migration ${draft.observed.migration.metadata.name} was deleted before it began.`;
+export function endedEarly(draft: Draft): void {
+  const { metadata } = draft.observed.migration;
+  const what = metadata.deletionTimestamp ? 'deleted' : 'canceled';
+  const message = `Migration ${metadata.name} was ${what} before it began.`;
   draft.phase('Failed');
   draft.condition('Failed', 'True', 'Canceled', message);
   draft.set({ reason: 'Canceled', message, completionTime: isoTime(draft.now) });

@@ -31,7 +31,8 @@ export function migrationFor(namespace: string, wish: MigrationWish): PodMigrati
       ...(wish.tcp === undefined ? {} : { tcp: wish.tcp }),
       ...(wish.allowHostPath ? { allowHostPath: true } : {}),
       ...(wish.force ? { force: true } : {}),
-      ...(wish.preflightOnly ? { preflightOnly: true } : {}),
+      // An older controller, which does not know the first, takes it for one that was canceled.
+      ...(wish.preflightOnly ? { preflightOnly: true, cancel: true } : {}),
       timeoutSeconds: Math.ceil(wish.timeoutMs / 1000),
     },
   };

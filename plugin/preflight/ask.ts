@@ -20,7 +20,7 @@ export async function askPreflight(
   await requireKnown(client, namespace, looking);
   const { metadata } = await createMigration(client, namespace, looking);
   try {
-    return await awaitOutcome<PodMigration>({
+    const outcome = await awaitOutcome<PodMigration>({
       resource: client.podMigrations,
       name: metadata.name,
       namespace,
@@ -29,6 +29,8 @@ export async function askPreflight(
       detach,
       idle: IDLE,
     });
+    if (wasTakenForCanceled(outcome)) throw older('The controller that acts in this cluster is older and');
+    return outcome;
   } finally {
     await remove(client, metadata, note);
   }
@@ -40,10 +42,18 @@ async function requireKnown(client: KubeClient, namespace: string, wish: Migrati
     dryRun: 'All',
   });
   if (tried.spec.preflightOnly) return;
-  throw new CliError('What is installed in this cluster is older and cannot look without moving the pod.', [
-    'Update it (kubectl apply -k manifests), or see what would be created with --dry-run=client -o yaml.',
-  ]);
+  throw older('What is installed in this cluster is older and');
 }
+
+/** By a controller that does not know what was asked, beside newer CRDs: in the middle of an update, or one that has failed. */
+function wasTakenForCanceled({ how, object }: Outcome<PodMigration>): boolean {
+  return how === 'failed' && object?.status?.reason === 'Canceled' && !object.status.checks?.length;
+}
+
+const older = (who: string): CliError =>
+  new CliError(`${who} cannot look without moving the pod; nothing was moved.`, [
+    'Bring it to this version (kubectl migrate install), or see what would be created with --dry-run=client -o yaml.',
+  ]);
 
 async function remove(
   client: KubeClient,

@@ -35,7 +35,7 @@ async function assertUntouched(pod: string, migration: string): Promise<void> {
 test('a preflight tells of each check how it went, and nothing is made or frozen', async () => {
   const pod = await rig.runningPod('looked-at');
   rig.worker.behaviour.facts = { establishedTcpConnections: 2 };
-  await rig.migrate('look', { podName: 'looked-at', preflightOnly: true });
+  await rig.migrate('look', { podName: 'looked-at', preflightOnly: true, cancel: true });
   const status = await rig.ended('look', 'Succeeded');
   assert.deepEqual(
     status.checks?.map(({ name }) => name),
@@ -63,7 +63,7 @@ test('what would be refused fails with its reason and what to do, beside what pa
     pod.spec!.volumes!.push({ name: 'host', hostPath: { path: '/srv' } });
   });
   rig.master.behaviour.info = { handlerReady: false };
-  await rig.migrate('unfit', { podName: 'unfit', preflightOnly: true });
+  await rig.migrate('unfit', { podName: 'unfit', preflightOnly: true, cancel: true });
   const { checks, reason, message } = await rig.ended('unfit', 'Failed');
   assert.equal(reason, 'PodNotSupported');
   assert.match(message ?? '', /One more reason stands in the condition Accepted\.$/);
@@ -105,7 +105,7 @@ test('the API server is asked whether it takes the target pod', async () => {
   const path = '/apis/node.k8s.io/v1/runtimeclasses';
   const runtimeClass = await rig.client.json<object>('GET', `${path}/lpm`);
   await rig.client.json('DELETE', `${path}/lpm`);
-  await rig.migrate('quota', { podName: 'quota', preflightOnly: true });
+  await rig.migrate('quota', { podName: 'quota', preflightOnly: true, cancel: true });
   const { checks } = await rig.ended('quota', 'Failed');
   assert.equal(named(checks, 'TargetPod')?.reason, 'HandlerMissing');
   assert.match(named(checks, 'TargetPod')?.hint ?? '', /kubectl apply -f manifests\/runtimeclass\.yaml/);
@@ -117,7 +117,7 @@ test('the API server is asked whether it takes the target pod', async () => {
 
 test('a migration of the pod goes on beside its preflight, and a preflight cannot become one', async () => {
   await rig.runningPod('both');
-  await rig.migrate('both-look', { podName: 'both', preflightOnly: true });
+  await rig.migrate('both-look', { podName: 'both', preflightOnly: true, cancel: true });
   await rig.migrate('both', { podName: 'both' });
   await rig.ended('both', 'Succeeded');
   await rig.ended('both-look', 'Succeeded').catch(() => rig.ended('both-look', 'Failed'));
@@ -129,8 +129,16 @@ test('a migration of the pod goes on beside its preflight, and a preflight canno
     rig.migrate('saved-look', {
       podName: 'both',
       preflightOnly: true,
+      cancel: true,
       fromCheckpoint: { kind: 'PodCheckpoint', name: 'c1' },
     }),
     /are for moving a running pod/,
+  );
+});
+
+test('a preflight that a controller without this field would take for a migration is not accepted', async () => {
+  await assert.rejects(
+    rig.migrate('alone', { podName: 'both', preflightOnly: true }),
+    /spec\.preflightOnly goes with spec\.cancel: true/,
   );
 });

@@ -24,6 +24,9 @@ const FAILED: Checks = [
 /** What the controller answers when it only looks. */
 const answer = ({ spec }: PodMigration): Play => {
   assert.equal(spec.preflightOnly, true, 'nothing was to be moved in these tests');
+  assert.equal(spec.cancel, true, 'whoever does not know the first moves nothing either');
+  // What a controller makes of it that knows only the second.
+  if (spec.podName === 'with-older') return [{ status: { phase: 'Failed', reason: 'Canceled' } }];
   const fit = spec.podName !== 'unfit' || spec.allowHostPath === true;
   return [
     {
@@ -150,6 +153,15 @@ describe('kubectl migrate --dry-run', { skip: await missing('kubectl') }, () => 
     );
   });
 
+  test('a controller that is older than the API has moved nothing, and is told by what it answers', async () => {
+    await addPod(world.client, 'with-older');
+    const { code, stderr } = await call('with-older', '--dry-run');
+    assert.equal(code, 1);
+    assert.match(stderr, /The controller that acts in this cluster is older .*; nothing was moved\./);
+    assert.match(stderr, /kubectl migrate install/);
+    await assertNothingLeft();
+  });
+
   test('a cluster whose API is older is told from one that can only look', async () => {
     const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/podmigrations.lpm.my.domain';
     const property = '/spec/versions/0/schema/openAPIV3Schema/properties/spec';
@@ -163,7 +175,7 @@ describe('kubectl migrate --dry-run', { skip: await missing('kubectl') }, () => 
     seen.length = 0;
     const { code, stderr } = await call('counter', '--dry-run');
     assert.equal(code, 1);
-    assert.match(stderr, /is older and cannot look without moving the pod\./);
+    assert.match(stderr, /is older and cannot look without moving the pod; nothing was moved\./);
     assert.deepEqual(seen, [], 'nothing was created');
   });
 });

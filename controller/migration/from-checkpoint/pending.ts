@@ -7,7 +7,7 @@ import {
   AGENT_PATIENCE_MS,
   awaitAgents,
   creating,
-  deletedEarly,
+  endedEarly,
   mayPass,
   plan,
   refuse,
@@ -31,7 +31,7 @@ export function pending(draft: Draft): void {
 function judge(draft: Draft): void {
   const { migration, saved } = draft.observed;
   draft.phase('Pending');
-  if (migration.metadata.deletionTimestamp) return deletedEarly(draft);
+  if (migration.metadata.deletionTimestamp || migration.spec.cancel) return endedEarly(draft);
   if (!saved) return draft.requeue(POLL_MS);
   const verdict = savedChecks(saved);
   const [first] = verdict.refusals;

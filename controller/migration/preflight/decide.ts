@@ -9,7 +9,7 @@ import { checks } from '../checks.js';
 import type { Draft } from '../draft.js';
 import { check, type Answer, type Check } from '../facts.js';
 import { weighed } from '../force.js';
-import { acceptedCondition, awaitAgents, deletedEarly, mayPass, refuse } from '../pending.js';
+import { acceptedCondition, awaitAgents, endedEarly, mayPass, refuse } from '../pending.js';
 import type { Rehearsal } from './rehearse.js';
 
 type Shown = NonNullable<NonNullable<PodMigration['status']>['checks']>[number];
@@ -22,7 +22,7 @@ const AGENT_PATIENCE_MS = 40_000;
 export function preflight(draft: Draft): void {
   const { migration, facts, rehearsal } = draft.observed;
   draft.phase('Pending');
-  if (migration.metadata.deletionTimestamp) return deletedEarly(draft);
+  if (migration.metadata.deletionTimestamp) return endedEarly(draft);
   if (!facts) return draft.requeue(POLL_MS);
   const verdict = checks(facts);
   const looked = [
