@@ -19,6 +19,7 @@ import { basename, dirname, join } from 'node:path';
 import { LpmError, messageOf } from '../../common/errors.js';
 import type { Host } from '../host.js';
 import { syncPath } from '../state.js';
+import { NODE_FOLDER } from './names.js';
 import type { FileChange } from './plan.js';
 
 /**
@@ -95,19 +96,31 @@ export class NodeFiles {
     }
   }
 
-  /** Copies a file of this process's to the node, with its permissions; one that runs keeps its old contents. */
-  async install(from: string, to: string): Promise<void> {
-    const file = await this.here(to);
+  /**
+   * Copies files of this process's to the node, with their permissions; one that runs keeps its old contents. All are written first
+   * and put in their places then, in their order, within a millisecond or two: a program that is started meanwhile must not find
+   * the one half of its libraries new and the other old.
+   */
+  async install(all: readonly { from: string; to: string }[]): Promise<void> {
+    const written: { file: string; temporary: string }[] = [];
+    for (const { from, to } of all) {
+      const file = await this.here(to);
+      const temporary = `${file}.lpm-new`;
+      try {
+        makeFolders(dirname(file));
+        copyFileSync(from, temporary);
+        chmodSync(temporary, statSync(from).mode & 0o7777);
+        syncPath(temporary);
+      } catch (error) {
+        throw unusable(to, error);
+      }
+      written.push({ file, temporary });
+    }
     try {
-      makeFolders(dirname(file));
-      const temporary = `${file}.lpm-${process.pid}`;
-      copyFileSync(from, temporary);
-      chmodSync(temporary, statSync(from).mode & 0o7777);
-      syncPath(temporary);
-      renameSync(temporary, file);
-      syncPath(dirname(file));
+      for (const { file, temporary } of written) renameSync(temporary, file);
+      for (const folder of new Set(written.map(({ file }) => dirname(file)))) syncPath(folder);
     } catch (error) {
-      throw unusable(to, error);
+      throw unusable(NODE_FOLDER, error);
     }
   }
 

@@ -87,16 +87,16 @@ export async function installPrograms(
   paths: readonly string[],
   files: NodeFiles,
 ): Promise<string[]> {
-  const installed: string[] = [];
   // What is called comes last: never a program without its libraries.
   const order = (path: string): number => Number(path.startsWith('bin/'));
-  for (const path of [...paths].sort((a, b) => order(a) - order(b))) {
-    const to = join(NODE_FOLDER, path);
-    const source = join(from, path);
-    const here = await files.here(to);
-    if (!existsSync(here) || !readFileSync(here).equals(readFileSync(source)))
-      await files.install(source, to);
-    installed.push(to);
+  const all = [...paths]
+    .sort((a, b) => order(a) - order(b))
+    .map((path) => ({ from: join(from, path), to: join(NODE_FOLDER, path) }));
+  const other: typeof all = [];
+  for (const each of all) {
+    const here = await files.here(each.to);
+    if (!existsSync(here) || !readFileSync(here).equals(readFileSync(each.from))) other.push(each);
   }
-  return installed;
+  await files.install(other);
+  return all.map(({ to }) => to);
 }
