@@ -80,7 +80,7 @@ test('with spec.force a preflight warns of what would be overridden, and names w
   await rig.runningPod('forced', (pod) => {
     pod.spec!.containers[0]!.livenessProbe = { periodSeconds: 2, failureThreshold: 3, timeoutSeconds: 1 };
   });
-  await rig.migrate('forced', { podName: 'forced', preflightOnly: true, force: true });
+  await rig.migrate('forced', { podName: 'forced', preflightOnly: true, cancel: true, force: true });
   const { checks } = await rig.ended('forced', 'Succeeded');
   const probes = named(checks, 'LivenessProbes');
   assert.equal(probes?.status, 'Warn');
@@ -90,7 +90,7 @@ test('with spec.force a preflight warns of what would be overridden, and names w
   );
 
   rig.master.behaviour.info = { handlerReady: false };
-  await rig.migrate('forced-2', { podName: 'forced', preflightOnly: true, force: true });
+  await rig.migrate('forced-2', { podName: 'forced', preflightOnly: true, cancel: true, force: true });
   const { checks: again } = await rig.ended('forced-2', 'Failed');
   assert.match(
     named(again, 'TargetNode')?.hint ?? '',
