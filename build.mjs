@@ -36,10 +36,10 @@ const leaveOut = {
 
 /**
  * Bundles one TypeScript entry point into one executable .mjs file. Paths are relative to the repository. Only a build with
- * `faults` stops at fault points (common/fault-point.ts); from all others they are removed.
+ * `faults` stops at fault points (common/fault-point.ts); from all others they are removed. `version` is what it says of itself.
  */
-export async function bundle(entry, outfile, { minify = false, faults = false } = {}) {
-  const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
+export async function bundle(entry, outfile, { minify = false, faults = false, version } = {}) {
+  version ??= JSON.parse(await readFile(`${root}package.json`, 'utf8')).version;
   await build({
     absWorkingDir: root,
     entryPoints: [entry],

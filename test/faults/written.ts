@@ -48,13 +48,18 @@ export class WrittenFiles {
    * Compares all that was written with the file of the copy that is left. A copy that has executed one instruction too much
    * has written a line that this one does not hold.
    *
+   * @param among UIDs of the pods that ever were a copy, where other counters run beside
    * @returns sentences about what is wrong, and how often the program of the copy that is left was started
    */
-  compare(leftPodUid: string, mayStartAgain: boolean): { problems: string[]; starts: number } {
+  compare(
+    leftPodUid: string,
+    mayStartAgain: boolean,
+    among?: ReadonlySet<string>,
+  ): { problems: string[]; starts: number } {
     const own = this.#newestOf(leftPodUid);
     // It is read last, as it is being written: what another copy wrote rightly stands in it already.
     const others = this.#files
-      .filter((file) => file !== own)
+      .filter((file) => file !== own && (among?.has(file.podUid) ?? true))
       .map((file) => ({ ...file, text: contents(file.fd) }));
     const left = own ? contents(own.fd) : '';
     const found: string[] = [];
