@@ -88,12 +88,12 @@ describe('a roll-out of another version', { skip: skippedUnlessLocal }, () => {
     await until(`${part} of version ${version} run`, async () => (await runningVersion(part)) === version);
   }
 
-  /** What there is of each kind on nodes and in the API, with how many: pods of ours are replaced, but not more of them. */
+  /** What there is of each kind on the nodes together and in the API, with how many: our pods are replaced, but not more of them. */
   async function state(): Promise<Record<string, number>> {
     const lines = await leftovers(cluster, kube, mark);
     const kinds = lines
       .filter((line) => !/^podmigration |checkpoint /.test(line))
-      .map((line) => line.replace(/^((\S+: )?\S+).*/, '$1'));
+      .map((line) => line.replace(/^(\S+: )?(\S+).*/, '$2'));
     return Object.fromEntries(
       [...new Set(kinds)].sort().map((kind) => [kind, kinds.filter((each) => each === kind).length]),
     );
