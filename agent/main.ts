@@ -179,6 +179,7 @@ async function main(): Promise<void> {
     tlsDir: options['tls-dir'],
     host,
     tokenFile: options['identity-token'],
+    identityDir: options['identity-dir'],
     stateDir: options['state-dir'],
     nodeName,
     log,

@@ -9,6 +9,7 @@ import type { Logger } from '../log.js';
 import { askSigners } from './ask-signer.js';
 import { publishedAuthority } from './authority.js';
 import { IssuedIdentity } from './issued.js';
+import { removeStored } from './stored.js';
 
 /** As the kubelet mounts it into every pod. */
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -25,6 +26,10 @@ export const identityFlags = {
     default: '/var/run/secrets/lpm/token',
     describe: 'ServiceAccount token with which a certificate is asked for',
   },
+  'identity-dir': {
+    type: 'string',
+    describe: 'folder for the certificate that the controller issues, with its key (default: --state-dir)',
+  },
 } as const;
 
 export interface IdentityOptions {
@@ -32,6 +37,8 @@ export interface IdentityOptions {
   tlsDir: string;
   host: Host;
   tokenFile: string;
+  /** Default: stateDir. */
+  identityDir?: string | undefined;
   stateDir: string;
   nodeName: string;
   log: Logger;
@@ -43,6 +50,7 @@ export function startIdentity({
   host: node,
   tokenFile,
   stateDir,
+  identityDir: folder = stateDir,
   nodeName,
   log,
 }: IdentityOptions): IdentitySource {
@@ -57,8 +65,10 @@ export function startIdentity({
       hint: `Put tls.crt, tls.key and ca.crt there. Only an agent that runs as a pod, with a token in ${tokenFile}, can ask the controller for its own.`,
     });
   }
+  // What an earlier version has left on the node.
+  if (folder !== stateDir) removeStored(stateDir);
   const issued = new IssuedIdentity({
-    ...{ folder: stateDir, nodeName, log },
+    ...{ folder, nodeName, log },
     authority: () => publishedAuthority({ host, port: Number(port ?? 443), account: SERVICE_ACCOUNT }),
     sign: askSigners,
     token: () => readToken(tokenFile),

@@ -1,5 +1,5 @@
-/** The agent's identity on its node's disk, so that it serves at once when it starts, whoever is away then. */
-import { readFileSync } from 'node:fs';
+/** The agent's identity in a file that outlives its process, so that it serves at once when it starts again, whoever is away then. */
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { flawOf, type Identity } from '../../common/identity/identity.js';
 import { writeDurably } from '../state.js';
@@ -20,4 +20,8 @@ export function readStored(folder: string): Identity | undefined {
 
 export function writeStored(folder: string, identity: Identity): void {
   writeDurably(join(folder, FILE), `${JSON.stringify(identity)}\n`);
+}
+
+export function removeStored(folder: string): void {
+  rmSync(join(folder, FILE), { force: true });
 }

@@ -227,11 +227,11 @@ describe('the project, installed with its manifests and images', { skip: skipped
     }));
     await it.must('patch', ...system, deployment, '--type=json', '-p', JSON.stringify(add));
     await it.must('rollout', 'status', ...system, deployment, '--timeout=120s');
-    // What the agents have is valid for a day.
+    // What the agents have is valid for a day, and gone with their pods.
     const before = await agents();
-    for (const { name } of cluster.nodes) {
-      await cluster.node(name).exec(['rm', '-f', '/var/lib/lpm/identity.json']);
-    }
+    // An earlier version kept it on the node.
+    const former = '/var/lib/lpm/identity.json';
+    for (const node of cluster.nodes) await node.exec(['sh', '-c', `echo former >${former}`]);
     await it.must('delete', 'pods', ...system, '-l', 'app=checkpoint-agent');
     const fresh = await until('the agents are back', async () => {
       const now = (await agents()).filter(
@@ -242,8 +242,11 @@ describe('the project, installed with its manifests and images', { skip: skipped
       return now.length === cluster.nodes.length && now;
     });
 
+    for (const node of cluster.nodes) assert.notEqual((await node.exec(['ls', former])).code, 0);
     const issuerOn = async (node: string): Promise<string> => {
-      const { stdout } = await cluster.node(node).exec(['cat', '/var/lib/lpm/identity.json']);
+      const { metadata } = fresh.find(({ spec }) => spec.nodeName === node)!;
+      const folder = `/var/lib/kubelet/pods/${metadata.uid}/volumes/kubernetes.io~empty-dir/own-identity`;
+      const { stdout } = await cluster.node(node).exec(['cat', `${folder}/identity.json`]);
       return new X509Certificate((JSON.parse(stdout) as { cert: string }).cert).issuer;
     };
     const old = await issuerOn(it.source);
