@@ -17,7 +17,7 @@ import { frozen, leftovers } from '../faults/leftovers.js';
 import { WrittenFiles } from '../faults/written.js';
 import { countProblem, countsIn } from '../support/counts.js';
 import { until } from '../support/until.js';
-import { skippedUnlessLocal, startTestbed, type Testbed } from './testbed.js';
+import { skippedUnlessInstalled, startTestbed, type Testbed } from './testbed.js';
 import { Mover } from './upgrade/mover.js';
 import { otherVersion } from './upgrade/other-version.js';
 
@@ -26,7 +26,7 @@ const PODS = Number(process.env.LPM_TEST_PODS ?? 4);
 const ROUNDS = Number(process.env.LPM_TEST_ROLLOUTS ?? 2);
 const NEXT = '9.9.9-next';
 
-describe('a roll-out of another version', { skip: skippedUnlessLocal }, () => {
+describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () => {
   const mark = `upgrade-${process.pid}`;
   const folder = mkdtempSync(join(tmpdir(), 'lpm-upgrade-'));
   let it: Testbed;
@@ -35,7 +35,7 @@ describe('a roll-out of another version', { skip: skippedUnlessLocal }, () => {
   let written: WrittenFiles;
   let versions: Map<string, ImageArchive[]>;
   before(async () => {
-    it = await startTestbed({ installed: true });
+    it = await startTestbed();
     cluster = it.local();
     kube = cluster.client();
     const images = await buildImages();

@@ -42,7 +42,7 @@ export async function otherVersion(
 
 /** The image with one more layer (https://github.com/opencontainers/image-spec/blob/main/layer.md). */
 async function withLayer(
-  { archive, reference: old }: ImageArchive,
+  { archive, reference: old, base }: ImageArchive,
   files: string,
   reference: string,
   folder: string,
@@ -88,7 +88,7 @@ async function withLayer(
   await must('tar', ['-cf', made, '-C', layout, 'oci-layout', 'index.json', 'blobs']);
   rmSync(layout, { recursive: true });
   rmSync(layer);
-  return { reference, archive: made, digest: index.manifests[0]!.digest };
+  return { reference, archive: made, digest: index.manifests[0]!.digest, base };
 }
 
 const digestOf = (file: string): string =>
