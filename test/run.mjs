@@ -23,12 +23,12 @@ const files = folders
 // What builds images from nothing takes two minutes, what sets up a dozen nodes four, a drain of 30 pods two, a roll-out of another
 // version five, and screens are for whoever changes them: they run when they are named, or with all.
 const ON_DEMAND =
-  /^test\/(e2e\/(upgrade|drain|screens)|install\/images|agent\/bad-callers|node-setup\/.*)\.test\.ts$/;
+  /^test\/(e2e\/(upgrade|uninstalled|drain|screens)|install\/images|agent\/bad-callers|node-setup\/.*)\.test\.ts$/;
 const skipped =
   wanted.length > 0 || process.env.LPM_TESTS === 'all' ? [] : files.filter((file) => ON_DEMAND.test(file));
 if (skipped.length > 0) {
   console.log(
-    `Not run: ${skipped.join(', ')} (npm test -- install/images, -- node-setup, -- bad-callers, -- e2e/drain, -- e2e/screens, -- upgrade, or LPM_TESTS=all npm test)`,
+    `Not run: ${skipped.join(', ')} (npm test -- install/images, -- node-setup, -- bad-callers, -- e2e/drain, -- e2e/screens, -- upgrade, -- uninstalled, or LPM_TESTS=all npm test)`,
   );
   for (const file of skipped) files.splice(files.indexOf(file), 1);
 }

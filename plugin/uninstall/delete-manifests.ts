@@ -1,5 +1,5 @@
 /** The objects of the manifests, in the order opposite to that in which they are made, CRDs last. */
-import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
+import { AGENT_ACCOUNT, SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { messageOf } from '../../common/errors.js';
 import { ApiError, unlessNotFound } from '../../common/kube/api-error.js';
 import type { KubeClient } from '../../common/kube/client.js';
@@ -20,12 +20,17 @@ type Say = (text: string) => void;
 /** What is deleted, step by step; the next begins when the one before is gone. Pure. */
 export function deletionSteps(
   manifests: Manifests,
-  keep: { crds: boolean; claim: boolean },
+  keep: { crds: boolean; claim: boolean; agents?: boolean },
 ): ManifestObject[][] {
   const components = Object.values(manifests.components).flatMap(({ objects }) => objects);
   const all = [...manifests.objects, ...components].reverse();
   const isKept = ({ kind, metadata }: ManifestObject): boolean =>
     (keep.crds && kind === 'CustomResourceDefinition' && CHECKPOINT_CRDS.includes(metadata.name)) ||
+    // By them the nodes are brought back later, when nobody needs any more what is left there.
+    (keep.agents === true &&
+      (kind === 'Namespace' ||
+        kind === 'DaemonSet' ||
+        (kind === 'ServiceAccount' && metadata.name === AGENT_ACCOUNT))) ||
     // The archives lie on what it claims, and storage that is not claimed any more may be wiped.
     (keep.claim && (kind === 'Namespace' || STORAGE.has(kind) || isProvisioner(metadata)));
   const rest = all.filter((object) => !isKept(object));
@@ -47,18 +52,21 @@ const STORAGE = new Set(['PersistentVolumeClaim', 'StorageClass']);
 const isProvisioner = ({ namespace, name }: KubeObject['metadata']): boolean =>
   namespace === 'kube-system' || name.startsWith('nfs-');
 
-/** @param say a line for each object that was there */
+/**
+ * @param keep the checkpoints with their CRDs; the DaemonSet of the agents with what its pods need
+ * @param say a line for each object that was there
+ */
 export async function deleteManifests(
   client: KubeClient,
   manifests: Manifests,
-  keepCheckpoints: boolean,
+  keep: { checkpoints: boolean; agents: boolean },
   patience: Patience,
   say: Say,
 ): Promise<void> {
   const found = await resources(client).claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE);
-  const claim = keepCheckpoints && found !== undefined;
+  const claim = (keep.checkpoints || keep.agents) && found !== undefined;
   const paths = new ApiPaths(client);
-  for (const step of deletionSteps(manifests, { crds: keepCheckpoints, claim })) {
+  for (const step of deletionSteps(manifests, { crds: keep.checkpoints, claim, agents: keep.agents })) {
     const deleted: { path: string; shown: string }[] = [];
     for (const object of step) {
       const place = await paths.find(object);
@@ -76,7 +84,7 @@ export async function deleteManifests(
       await volumeGone(client, found.spec.volumeName, patience, say);
     }
   }
-  if (claim)
+  if (claim && keep.checkpoints)
     say(
       `The namespace ${SYSTEM_NAMESPACE} stays with the claim ${REPOSITORY_CLAIM}, on which the archives lie.`,
     );

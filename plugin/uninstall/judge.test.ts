@@ -7,7 +7,7 @@ import type { DaemonSet } from '../doctor/objects.js';
 import { bundledManifests } from '../install/bundled.js';
 import { deletionSteps } from './delete-manifests.js';
 import type { Inventory } from './inventory.js';
-import { archivesLeft, judgeUninstall, stakes } from './judge.js';
+import { archivesLeft, judgeUninstall, neededOn, stakes } from './judge.js';
 import { takingBack } from './take-back-nodes.js';
 
 const nothing: Inventory = {
@@ -106,6 +106,22 @@ describe('an uninstallation', () => {
         .flat()
         .some(({ kind }) => kind === 'Namespace'),
     );
+  });
+
+  test('that leaves restored pods keeps what brings their nodes back later, and names them', async () => {
+    const left = deletionSteps(await bundledManifests(), { crds: false, claim: false, agents: true }).flat();
+    const names = left.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+    for (const kept of [
+      'DaemonSet/lpm-live-pod-migration-controller-checkpoint-agent',
+      'ServiceAccount/lpm-checkpoint-agent',
+      'Namespace/live-pod-migration-controller-system',
+    ]) {
+      assert.ok(!names.includes(kept), kept);
+    }
+    assert.ok(names.includes('Deployment/lpm-controller-manager'));
+    assert.ok(names.includes('CustomResourceDefinition/podmigrations.lpm.my.domain'));
+    const on = (nodeName: string) => ({ metadata: { name: 'a' }, spec: { nodeName } }) as Pod;
+    assert.deepEqual(neededOn({ ...nothing, restored: [on('b'), on('a'), on('b')] }), ['a', 'b']);
   });
 
   test('takes a node back with a pod like its agent, that runs there whatever the DaemonSet selects, and ends', async () => {

@@ -39,6 +39,10 @@ export function judgeUninstall(found: Inventory, { force }: Wish): void {
 export const activeOf = ({ migrations }: Inventory) =>
   migrations.filter(({ status = {} }) => !isOver(status));
 
+/** Nodes on which restored pods run: what ends their containers stays there. */
+export const neededOn = ({ restored }: Inventory): string[] =>
+  [...new Set(restored.flatMap(({ spec }) => spec?.nodeName ?? []))].sort();
+
 /** What will be gone, a sentence a line. */
 export function stakes(found: Inventory, { keepCheckpoints, force }: Wish): string[] {
   const active = activeOf(found).length;

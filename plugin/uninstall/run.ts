@@ -1,5 +1,7 @@
 /** `kubectl migrate uninstall`: the testing guide's "Cleanup and Reset", in the order in which nothing is left behind. */
+import { SYSTEM_NAMESPACE } from '../../common/api/names.js';
 import { CliError } from '../cli-error.js';
+import { DAEMON_SET } from '../doctor/objects.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
 import { bundledManifests } from '../install/bundled.js';
@@ -9,7 +11,7 @@ import { flow, paint, type Terminal } from '../terminal.js';
 import { deleteManifests } from './delete-manifests.js';
 import { deleteCheckpoints, deleteMigrations } from './delete-resources.js';
 import { takeInventory } from './inventory.js';
-import { archivesLeft, judgeUninstall, stakes } from './judge.js';
+import { archivesLeft, judgeUninstall, neededOn, stakes } from './judge.js';
 import { setsUpNodes, takeBackNodes, unlabelNodes } from './take-back-nodes.js';
 import { Left, type Patience } from './until-gone.js';
 
@@ -42,17 +44,20 @@ export async function uninstall(
   if (!wish.yes) await confirm(invocation, terminal);
   const patience: Patience = { timeoutMs: wish.timeoutMs, detach: invocation.detach.signal };
   const say = (text: string): void => terminal.err(flow(terminal, text));
+  const { daemonSet, nodes } = found;
+  // Nodes that were set up by hand are as somebody wanted them.
+  const setUp = daemonSet && setsUpNodes(daemonSet);
+  const later = setUp ? neededOn(found) : [];
   try {
     if (patience.detach.aborted) throw new Left();
     await deleteMigrations(client, found, patience, say);
     if (!wish.keepCheckpoints) await deleteCheckpoints(client, found, patience, say);
-    const { daemonSet, nodes } = found;
-    // Nodes that were set up by hand are as somebody wanted them.
-    if (daemonSet && setsUpNodes(daemonSet)) {
+    if (setUp) {
       const options = { force: wish.force, keepState: wish.keepCheckpoints };
       await takeBackNodes(client, daemonSet, nodes, options, patience, say);
     }
-    await deleteManifests(client, await bundledManifests(), wish.keepCheckpoints, patience, say);
+    const keep = { checkpoints: wish.keepCheckpoints, agents: later.length > 0 };
+    await deleteManifests(client, await bundledManifests(), keep, patience, say);
     await unlabelNodes(client, nodes);
   } catch (error) {
     if (!(error instanceof Left)) throw error;
@@ -62,6 +67,14 @@ export async function uninstall(
   }
   const left = wish.keepCheckpoints ? [] : archivesLeft(found, found.controllerWorks);
   if (left.length > 0) say(`Archives that lie where they were: ${left.join(', ')}.`);
+  if (later.length > 0) {
+    say(
+      `What ends restored pods stays on ${later.join(', ')}, and the DaemonSet ${DAEMON_SET} in the namespace ${SYSTEM_NAMESPACE}, which runs nowhere, to take that away.`,
+    );
+    say(`When those pods are gone: ${invocation.again(`${invocation.program} uninstall`)}`);
+    terminal.out('Live pod migration is taken away from this cluster, but for what restored pods need.');
+    return EXIT.done;
+  }
   terminal.out('Live pod migration is taken away from this cluster.');
   return EXIT.done;
 }
