@@ -30,7 +30,7 @@ export function judgeUninstall(found: Inventory, { force }: Wish): void {
       `${one ? 'A restored pod still needs' : `${found.restored.length} restored pods still need`} the runtime handler: ${few(names)}.`,
       [
         `Delete ${one ? 'it' : 'them'} first, or let ${one ? 'its owner' : 'their owners'} make new pods: kubectl delete pod NAME -n NAMESPACE`,
-        `With --force ${one ? 'it runs' : 'they run'} on, but no container of ${one ? 'it' : 'them'} can be started again.`,
+        `With --force ${one ? 'it runs' : 'they run'} on, but no container of ${one ? 'it' : 'them'} can be started again, and kubectl exec does not work there.`,
       ],
     );
   }
@@ -78,7 +78,7 @@ export function stakes(found: Inventory, { keepCheckpoints, force }: Wish): stri
   }
   if (restored.length > 0) {
     lines.push(
-      `${count(restored.length, 'restored pod runs', 'restored pods run')} on, but no container of ${restored.length === 1 ? 'it' : 'them'} can be started again.`,
+      `${count(restored.length, 'restored pod runs', 'restored pods run')} on, but no container of ${restored.length === 1 ? 'it' : 'them'} can be started again, and kubectl exec does not work there.`,
     );
   }
   return lines;

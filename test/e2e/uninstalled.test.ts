@@ -57,7 +57,11 @@ describe('the project is taken away', { skip: skippedUnlessInstalled }, () => {
     assert.match(said, /Left in place: \/opt\/lpm\/bin\/lpm-runtime/);
     assert.match(said.replace(/\s+/g, ' '), new RegExp(`What ends restored pods stays on ${it.target}, `));
     assert.equal(await containerOf('kept-restored'), container, 'the very same container');
-    await countsOn('kept-restored');
+    const seen = (await it.countsInLog('kept-restored')).length;
+    await until('it counts on', async () => (await it.countsInLog('kept-restored')).length > seen + 3);
+    assert.equal(countProblem(await it.countsInLog('kept-restored')), undefined);
+    // The runtime looks up the handler for each exec.
+    assert.match((await it.kubectl('exec', 'kept-restored', '--', 'true')).stderr, /runtime/);
     assert.equal(await kinds(), '');
     assert.equal((await onNode(it.source)).trim(), '', 'the other node is as before');
     assert.match(await onNode(it.target), /\/opt\/lpm\/bin\/lpm-runtime/);
