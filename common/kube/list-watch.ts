@@ -26,6 +26,10 @@ export interface ListWatchOptions<T extends KubeObject> {
   fieldSelector?: string;
   /** Called after the copy was changed; `object` is undefined after a deletion, `old` before an addition. */
   onChange?: (key: string, object: T | undefined, old: T | undefined) => void;
+  /** Called when a list is in: the API server answers. */
+  onListed?: () => void;
+  /** Lists again after every error, in place of going on watching: a watch does not tell that it has begun. */
+  listAfterError?: boolean;
   /** Called with a sentence at each failed attempt; the next one follows by itself. */
   onError?: (message: string, error: unknown) => void;
   /** Takes out what is never read, to save memory (managedFields). */
@@ -114,6 +118,7 @@ export class ListWatch<T extends KubeObject> {
           }
         }
         this.#failures += 1;
+        if (this.options.listAfterError) this.#version = undefined;
         this.options.onError?.(messageOf(error), error);
         await pause(
           backoffMs(this.#failures, this.options.backoff ?? { initialMs: 500, maxMs: 30_000 }),
@@ -154,6 +159,7 @@ export class ListWatch<T extends KubeObject> {
       this.#hasSynced = true;
       this.#resolveSynced();
     }
+    this.options.onListed?.();
     return version;
   }
 

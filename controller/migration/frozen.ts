@@ -2,7 +2,7 @@
  * CheckpointInProgress, CheckpointCompleted, MigrationInProgress, RestoreInProgress: from the first moment at which the
  * source may be frozen until somebody holds the claim. Nothing here waits for the API server once the source is frozen.
  */
-import type { RestoreResult, StepDuration } from '../../proto/gen/lpm/v1/agent.js';
+import type { Progress, RestoreResult, StepDuration } from '../../proto/gen/lpm/v1/agent.js';
 import { Claim, Step } from '../../proto/gen/lpm/v1/agent.js';
 import { failureOf, type Failure } from '../agents/failure.js';
 import { findCondition, isoTime } from '../status/conditions.js';
@@ -131,7 +131,7 @@ function awaitRestore(draft: Draft): void {
     case 'none':
       return draft.start('restore');
     case 'running':
-      draft.progress(restore.progress);
+      draft.progress(restore.progress && ofTotal(restore.progress, draft));
       return restoreInTime(draft);
     case 'failed':
       return rejoin(draft, 'restore', restore);
@@ -147,6 +147,14 @@ function awaitRestore(draft: Draft): void {
     default:
       restore satisfies never;
   }
+}
+
+/** The target is told of the bytes as they come; how many there are is known from the dump. */
+function ofTotal(progress: Progress, { operations: { checkpoint } }: Draft): Progress {
+  const known = progress.step === Step.STEP_TRANSFER && checkpoint.state === 'done';
+  return known && progress.bytesTotal === 0n
+    ? { ...progress, bytesTotal: checkpoint.value.totalBytes }
+    : progress;
 }
 
 /** The runtime and CRIU have all that they need: what hangs now hangs there. */

@@ -3,14 +3,15 @@ import type { PodMigration } from '../../common/api/schema.js';
 import { cut } from '../progress/lines.js';
 import { frozenFor } from '../progress/migration.js';
 import { isOver, stuckOf, wasCanceled } from '../progress/stuck.js';
+import { paint, type Paint } from '../terminal.js';
 import { share, size } from '../text/bytes.js';
 import { stopwatch } from '../text/duration.js';
-import { table } from '../text/table.js';
+import { layOut, type Cells } from './layout.js';
 
 /** One that has ended is shown for so long. */
 const LINGER_MS = 10_000;
 
-const HEAD = ['NAME', 'POD', 'FROM', 'TO', 'PHASE', 'ELAPSED', 'MOVED', 'RATE', 'FROZEN'];
+type Brush = Paint['red'];
 
 export class TopBoard {
   readonly #migrations = new Map<string, PodMigration>();
@@ -49,18 +50,24 @@ export class TopBoard {
     return running === 1 ? 'One migration is going on.' : `${running} migrations are going on.`;
   }
 
-  lines(width: number, height: number): string[] {
+  /** A row for each in at most `height` lines of `width` cells, and what else there is to say. */
+  lines(width: number, height: number, { bold, red, yellow, green }: Paint = paint(false)): string[] {
     const shown = this.#shown();
-    if (shown.length === 0) return this.#note ? [cut(this.#note, width)] : [];
-    const room = Math.max(1, height - 1 - (this.#note ? 1 : 0));
-    const rows = shown.slice(0, room).map(([, migration]) => this.#row(migration));
-    const head = this.allNamespaces ? ['NAMESPACE', ...HEAD] : HEAD;
-    const more = shown.length - rows.length;
-    const lines = table(head, rows).map((line) =>
-      line.length > width ? `${line.slice(0, width - 1)}…` : line,
+    const note = this.#note ? [`${yellow(cut(this.#note, width))}`] : [];
+    if (shown.length === 0) return note;
+    const room = Math.max(1, height - 1 - note.length);
+    const fit = shown.length <= room ? shown : shown.slice(0, Math.max(1, room - 1));
+    const [head = '', ...rows] = layOut(
+      fit.map(([, migration]) => this.#row(migration)),
+      width,
     );
-    if (more > 0) lines[lines.length - 1] = `… and ${more + 1} more`;
-    return [...lines, ...(this.#note ? [cut(this.#note, width)] : [])];
+    const brushes = { Stuck: red, Failed: red, Canceled: yellow, Succeeded: green } as Record<string, Brush>;
+    return [
+      `${bold(head)}`,
+      ...rows.map((row, index) => `${brushes[phase(fit[index]![1])]?.(row) ?? row}`),
+      ...(fit.length < shown.length ? [`… and ${shown.length - fit.length} more`] : []),
+      ...note,
+    ];
   }
 
   #shown(): [string, PodMigration][] {
@@ -75,23 +82,23 @@ export class TopBoard {
     );
   }
 
-  #row(migration: PodMigration): string[] {
+  #row(migration: PodMigration): Cells {
     const { metadata, spec, status = {} } = migration;
     const now = this.controllerNow();
     const from = Date.parse(status.startTime ?? metadata.creationTimestamp ?? '');
     const to = isOver(status) ? Date.parse(status.completionTime ?? '') : now;
-    return [
-      ...(this.allNamespaces ? [metadata.namespace ?? ''] : []),
-      metadata.name,
-      spec.podName,
-      status.sourceNode ?? '-',
-      status.targetNode ?? spec.targetNode ?? '-',
-      phase(migration),
-      Number.isNaN(to - from) ? '-' : stopwatch(to - from),
-      moved(status),
-      rate(status, now),
-      frozen(status, now),
-    ];
+    return {
+      ...(this.allNamespaces ? { NAMESPACE: metadata.namespace ?? '' } : {}),
+      NAME: metadata.name,
+      POD: spec.podName,
+      FROM: status.sourceNode ?? '-',
+      TO: status.targetNode ?? spec.targetNode ?? '-',
+      PHASE: phase(migration),
+      ELAPSED: Number.isNaN(to - from) ? '-' : stopwatch(to - from),
+      MOVED: moved(status),
+      RATE: rate(status, now),
+      FROZEN: frozen(status, now),
+    };
   }
 }
 

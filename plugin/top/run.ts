@@ -6,9 +6,11 @@ import { EXIT, type ExitCode } from '../exit-code.js';
 import type { KubeFlags } from '../flags.js';
 import type { Invocation } from '../invocation.js';
 import { ControllerClock } from '../progress/clock.js';
+import { cut } from '../progress/lines.js';
 import { stepText } from '../progress/migration.js';
 import { News } from '../progress/plain.js';
 import { isOver } from '../progress/stuck.js';
+import { paint } from '../terminal.js';
 import { TopBoard } from './board.js';
 
 export interface TopWish {
@@ -33,24 +35,43 @@ export async function top(invocation: Invocation, flags: KubeFlags, wish: TopWis
     else terminal.out(lines.join('\n'));
     return EXIT.done;
   }
-  const show = terminal.live ? undefined : plainly(terminal.err, () => clock.read());
+  const say = (text: string) => terminal.err(`${new Date().toISOString()} ${text}`);
+  const show = terminal.live ? undefined : plainly(say, () => clock.read());
+  if (show) say(board.head);
+  const brushes = paint(terminal.color);
   const drawn = terminal.live
-    ? new (await import('../progress/live-lines.js')).LiveLines(terminal, board)
+    ? new (await import('../progress/full-screen.js')).FullScreen(terminal, (width, height) => [
+        cut(board.head, width),
+        '',
+        ...board.lines(width, height - 2, brushes),
+      ])
     : undefined;
+  let lost = false;
   const watching = new ListWatch<PodMigration>(client.podMigrations, {
     ...where,
     onChange: (key, migration) => {
       clock.see((migration?.status?.phaseTransitions ?? []).map(({ transitionTime }) => transitionTime));
       board.update(key, migration);
-      board.note('');
       show?.(key, migration);
     },
-    onError: (message) => (drawn ? board.note(`note: ${message}`) : terminal.err(`note: ${message}`)),
+    listAfterError: true,
+    backoff: { initialMs: 250, maxMs: 5000 },
+    onListed: () => {
+      if (lost && show) say('The API server answers again.');
+      lost = false;
+      board.note('');
+    },
+    onError: (message) => {
+      // Once, and not again at each try.
+      if (!lost && show) say(`${message} Trying again.`);
+      lost = true;
+      board.note(`${message} Trying again; the migrations go on.`);
+    },
   }).start();
   try {
     await until(invocation.detach.signal);
   } finally {
-    await drawn?.close();
+    drawn?.close();
     void watching.stop();
   }
   // To leave is how it ends: nothing was begun here that goes on.
@@ -68,7 +89,7 @@ function plainly(write: (line: string) => void, now: () => number) {
   return (key: string, migration: PodMigration | undefined): void => {
     const known = news.get(key);
     if (!migration || migration.spec.preflightOnly) {
-      if (known) write(`${new Date().toISOString()} ${key}: deleted`);
+      if (known) write(`${key}: deleted`);
       news.delete(key);
       return;
     }
@@ -76,6 +97,6 @@ function plainly(write: (line: string) => void, now: () => number) {
     if (!known && isOver(migration.status ?? {})) return;
     const teller = known ?? new News((object, at) => stepText((object as PodMigration).status ?? {}, at));
     news.set(key, teller);
-    for (const line of teller.of(migration, now())) write(`${new Date().toISOString()} ${key}: ${line}`);
+    for (const line of teller.of(migration, now())) write(`${key}: ${line}`);
   };
 }

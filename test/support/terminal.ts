@@ -14,6 +14,10 @@ export interface TestTerminal {
   press(key: string): Promise<unknown>;
   /** Characters as they are. */
   type(text: string): Promise<unknown>;
+  /** As somebody who drags the corner of its window. */
+  resize(columns: number, rows: number): Promise<unknown>;
+  /** What tmux knows of it (tmux(1), FORMATS): `#{alternate_on}`. */
+  ask(format: string): Promise<string>;
   close(): Promise<unknown>;
 }
 
@@ -32,6 +36,8 @@ export async function openTerminal(
     last: () => last,
     press: (key) => tmux('send-keys', key),
     type: (text) => tmux('send-keys', '-l', text),
+    resize: (toColumns, toRows) => tmux('resize-window', '-x', String(toColumns), '-y', String(toRows)),
+    ask: async (format) => (await tmux('display-message', '-p', format)).stdout.trim(),
     // Only this server, by its own socket.
     close: () => tmux('kill-server').catch(() => {}),
   };
