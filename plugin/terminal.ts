@@ -40,18 +40,27 @@ export function abilities({ stderr, stdout, env, plain, color = 'auto' }: Surrou
     color: colored(stderr),
     colorOut: colored(stdout),
     unicode: /utf-?8/i.test(locale) || locale === '',
-    // listr2 cuts lines at stdout's width even when it draws on stderr.
-    columns: Math.min(stderr.columns ?? 80, stdout.columns ?? 80),
+    columns: narrowest(stderr, stdout),
   };
 }
 
+/** listr2 cuts lines at stdout's width even when it draws on stderr. */
+function narrowest(...streams: { columns?: number }[]): number {
+  return Math.min(...streams.map(({ columns = 80 }) => columns));
+}
+
 export function terminal({ plain, color }: { plain: boolean; color: Color }): Terminal {
+  const able = abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain, color });
   return {
     out: (text) => void process.stdout.write(`${text}\n`),
     raw: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(`${text}\n`),
     stream: process.stderr,
-    ...abilities({ stderr: process.stderr, stdout: process.stdout, env: process.env, plain, color }),
+    ...able,
+    // Its size may change while something is drawn.
+    get columns() {
+      return narrowest(process.stderr, process.stdout);
+    },
   };
 }
 

@@ -1,15 +1,37 @@
 import type { Terminal } from '../terminal.js';
-import { LiveLines } from './live-lines.js';
+import { drawn, MARGIN, TICK_MS } from './listr.js';
 import { Board, type Ending, type ManyDisplay, type Undertaking } from './many.js';
+
+/** More lines than a small terminal has would scroll while they are drawn again. */
+const MOST_LINES = 16;
 
 /** The board, drawn again and again: its head counts, its lines name those that are under way. */
 export class LiveMany implements ManyDisplay {
   readonly #board: Board;
-  readonly #lines: LiveLines;
+  readonly #run: Promise<unknown>;
+  readonly #ticker: NodeJS.Timeout;
+  #finish: () => void = () => {};
+  #draw: () => void = () => {};
 
   constructor(terminal: Terminal, what: Undertaking) {
-    this.#board = new Board(what);
-    this.#lines = new LiveLines(terminal, this.#board);
+    const board = (this.#board = new Board(what));
+    const finished = new Promise<void>((resolve) => (this.#finish = resolve));
+    this.#run = drawn(terminal, [
+      {
+        title: board.head,
+        task: async (task) => {
+          this.#draw = () => {
+            const height = Math.min(MOST_LINES, Math.max(3, (terminal.stream.rows ?? 24) - 4));
+            task.title = board.head;
+            task.output = board.lines(terminal.columns - MARGIN - 2, height).join('\n');
+          };
+          this.#draw();
+          await finished;
+          task.output = '';
+        },
+      },
+    ]).run();
+    this.#ticker = setInterval(() => this.#draw(), TICK_MS);
   }
 
   say(key: string, text: string): void {
@@ -24,7 +46,11 @@ export class LiveMany implements ManyDisplay {
     this.#board.note(text);
   }
 
-  close(): Promise<void> {
-    return this.#lines.close();
+  /** Draws once more and leaves the terminal clean. */
+  async close(): Promise<void> {
+    clearInterval(this.#ticker);
+    this.#draw();
+    this.#finish();
+    await this.#run.catch(() => {});
   }
 }

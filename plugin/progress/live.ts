@@ -1,24 +1,10 @@
-import {
-  Listr,
-  ListrDefaultRendererLogLevels as Level,
-  ListrLogger,
-  ProcessOutput,
-  type ListrTaskWrapper,
-  type DefaultRenderer,
-  type SimpleRenderer,
-} from 'listr2';
 import { paint, type Paint, type Terminal } from '../terminal.js';
 import { wrap } from '../text/wrap.js';
 import type { Display } from './display.js';
 import { belowLines, rowLine } from './lines.js';
+import { drawn, MARGIN, TICK_MS, type Task } from './listr.js';
 import type { Row, View } from './view.js';
 
-/** Milliseconds between two drawings: tenths of seconds count up smoothly. */
-const TICK_MS = 100;
-/** Cells that listr2 needs in front of a row and at its end. */
-const MARGIN = 4;
-
-type Task = ListrTaskWrapper<unknown, typeof DefaultRenderer, typeof SimpleRenderer>;
 type Ending = 'done' | 'failed' | 'left';
 
 interface Slot {
@@ -31,6 +17,7 @@ interface Slot {
 export class LiveDisplay<T> implements Display<T> {
   readonly #slots: Slot[];
   readonly #run: Promise<unknown>;
+  readonly #leave: () => void;
   readonly #ticker: NodeJS.Timeout;
   readonly #notes: string[] = [];
   readonly #paint: Paint;
@@ -47,7 +34,12 @@ export class LiveDisplay<T> implements Display<T> {
       const ended = new Promise<Ending>((resolve) => (end = resolve));
       return { task: undefined, ended, end };
     });
-    this.#run = this.#list(labels).run();
+    const list = drawn(
+      terminal,
+      labels.map((title, index) => ({ title, task: (task) => this.#follow(task, index) })),
+    );
+    this.#leave = list.leave;
+    this.#run = list.run();
     this.#ticker = setInterval(() => this.#draw(), TICK_MS);
   }
 
@@ -81,57 +73,18 @@ export class LiveDisplay<T> implements Display<T> {
     await this.#run.catch(() => {});
   }
 
-  #list(labels: readonly string[]) {
-    const { red, green, yellow, dim } = this.#paint;
-    const [tick, cross, left, dot] = this.terminal.unicode ? ['✔', '✖', '…', '·'] : ['+', 'x', '.', '-'];
-    const logger = new ListrLogger({
-      processOutput: new ProcessOutput(this.terminal.stream, this.terminal.stream),
-    });
-    return new Listr(
-      labels.map((label, index) => ({
-        title: label,
-        task: async (_context: unknown, task: Task) => {
-          const slot = this.#slots[index];
-          if (!slot) return;
-          slot.task = task;
-          this.#draw();
-          const ending = await slot.ended;
-          this.#draw();
-          if (ending === 'done') return;
-          if (ending === 'left' && logger.options?.icon && logger.options.color) {
-            // Not to be watched any longer is no failure; the rows after it stay as they are.
-            logger.options.icon[Level.FAILED] = left;
-            logger.options.color[Level.FAILED] = yellow;
-          }
-          throw new Error(ending);
-        },
-      })),
-      {
-        renderer: 'default',
-        // Whether to draw live was decided from stderr, listr2 would ask stdout.
-        fallbackRendererCondition: false,
-        registerSignalListeners: false,
-        rendererOptions: {
-          logger,
-          formatOutput: 'truncate',
-          showErrorMessage: false,
-          icon: {
-            [Level.COMPLETED]: tick,
-            [Level.FAILED]: cross,
-            [Level.WAITING]: dot,
-            [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dot,
-            [Level.OUTPUT]: ' ',
-          },
-          color: {
-            [Level.COMPLETED]: green,
-            [Level.FAILED]: red,
-            [Level.PENDING]: yellow,
-            [Level.WAITING]: dim,
-            [Level.COMPLETED_WITH_FAILED_SISTER_TASKS]: dim,
-          },
-        },
-      },
-    );
+  /** One row, until it has ended. Throws when it did not end well: so listr2 knows. */
+  async #follow(task: Task, index: number): Promise<void> {
+    const slot = this.#slots[index];
+    if (!slot) return;
+    slot.task = task;
+    this.#draw();
+    const ending = await slot.ended;
+    this.#draw();
+    if (ending === 'done') return;
+    // The rows after it stay as they are.
+    if (ending === 'left') this.#leave();
+    throw new Error(ending);
   }
 
   #draw(): void {
