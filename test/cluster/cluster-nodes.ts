@@ -21,7 +21,7 @@ export function startClusterNode(
   record: ClusterRecord,
   plan: NodePlan,
   images: readonly TestImage[],
-  seed: string | undefined,
+  seed: string,
 ): Promise<NodeHandle> {
   const lab = record.processes.lab;
   if (!lab) throw new Error('The network of the cluster does not run.');
@@ -67,7 +67,7 @@ export function startClusterNode(
     images,
     // As pods the agents put it there.
     handler: !record.installed,
-    ...(seed ? { seed } : {}),
+    seed,
     prepare: (upper) => writeKubernetesPki(layout, plan.name, upper),
   });
 }

@@ -9,5 +9,7 @@ import { clusterParts } from '../cluster/cluster-parts.js';
 if (process.getuid?.() === 0) {
   setPriority(10);
   const say = (line: string): void => console.error(`For the local clusters: ${line}`);
-  await clusterParts(true, say).catch((error: unknown) => say(messageOf(error)));
+  await clusterParts(false, say)
+    .then(() => clusterParts(true, say))
+    .catch((error: unknown) => say(messageOf(error)));
 }

@@ -4,20 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../support/until.js';
 import { counterPod, openCri, runPod, type Cri, type RunningPod } from '../cri.js';
 import { processesIn } from './cgroups.js';
 import { openNode, startNode, startSingleNode, stopNode, type NodeHandle } from './start.js';
 import { shortHash } from '../paths.js';
 
 const skip = process.getuid?.() !== 0 && 'needs root: namespaces, mounts and cgroups';
-
-async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, `not within 10 seconds: ${what}`);
-    await delay(50);
-  }
-}
 
 test('a node with containerd', { skip }, async (t) => {
   let node: NodeHandle;
@@ -62,8 +55,9 @@ test('a node with containerd', { skip }, async (t) => {
   await t.test('starts containerd again when it dies, and the pod runs on', async () => {
     const pod = await runPod(node, cri, { ...counterPod, name: 'survivor' });
     await node.restartService('containerd', { signal: 'KILL' });
-    await eventually(async () => (await node.exec(['ctr', 'version'])).code === 0, 'containerd serves');
-    const { containers } = await cri.runtime.listContainers({ filter: undefined });
+    const { containers } = await until('containerd serves', () =>
+      cri.runtime.listContainers({ filter: undefined }),
+    );
     const found = containers.find((container) => container.id === pod.containerId);
     assert.equal(found?.state, 1);
     await pod.remove();
@@ -100,7 +94,7 @@ async function checkpointAndRestore(node: NodeHandle, pod: RunningPod): Promise<
     assert.equal(code, 0, `${argv.join(' ')}: ${stdout}${stderr}`);
   };
   const lines = (): number => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0);
-  await eventually(() => lines() >= 3, 'three lines');
+  await until('three lines', () => lines() >= 3);
   await must(...runc, 'pause', pod.containerId);
   const images = `/var/lib/lpm/${pod.containerId}`;
   await must(
@@ -134,7 +128,7 @@ async function checkpointAndRestore(node: NodeHandle, pod: RunningPod): Promise<
     images,
     `copy-${pod.containerId}`,
   );
-  await eventually(() => lines() > frozenAt + 2, 'the restored process goes on counting');
+  await until('the restored process goes on counting', () => lines() > frozenAt + 2);
   await must(...runc, 'delete', '--force', `copy-${pod.containerId}`);
   const counts = [...readFileSync(file, 'utf8').matchAll(/Count=(\d+)/g)].map((match) => Number(match[1]));
   assert.deepEqual(
