@@ -6,6 +6,7 @@ import { Claim } from '../proto/gen/lpm/v1/agent.js';
 import { freezerOf, processesBelow, type FreezerCgroup } from './cgroup.js';
 import { claimRevoked, type ClaimState } from './claim.js';
 import type { Context } from './context.js';
+import { removeCriuRoot } from './criu-root.js';
 import { findPodCgroup } from './pod-view.js';
 import { everyContainerCgroup } from './thaw.js';
 import { thawAll } from './freeze.js';
@@ -49,6 +50,9 @@ export async function revoke(context: Context, podUid: string, restoreUid: strin
     await delay(10);
   }
   await endLeftovers(context, podUid, end);
+  for (const { attempted, handler } of observePod(context.state, podUid)) {
+    if (attempted && handler) await removeCriuRoot(context, handler.containerId);
+  }
   return state;
 }
 
