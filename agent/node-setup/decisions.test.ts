@@ -4,11 +4,13 @@ import { dryRunProblem } from './dry-run.js';
 import { flagOf, listeningInodes, systemdCgroup } from './find-process.js';
 import { offersHandler } from './offers.js';
 import { neededByContainers, programsToInstall } from './programs.js';
+import { withHandler } from './handler-pods.js';
 import { heldBack } from './held-back.js';
 import { restartWay } from './restart-way.js';
 import { runcCandidates } from './runc-candidates.js';
 import type { Table } from './toml.js';
 import { atLeast } from './version.js';
+import { PodSandbox } from '../../proto/gen/runtime/v1/cri.js';
 
 describe('how the runtime is restarted', () => {
   const process = { pid: 812, parent: 1, cgroup: '/system.slice/containerd.service' };
@@ -84,7 +86,8 @@ describe('what is put on a node', () => {
 
 test('what ends containers stays as long as there are any: the handler, its settings, and the runc that it calls', () => {
   const settings = ['/opt/lpm/etc/runtime', '/opt/lpm/bin/lpm-runtime'];
-  const criu = ['/opt/lpm/bin/criu', '/opt/lpm/libexec/criu', '/opt/lpm/lib/libc.so.6'];
+  const below = ['bin/criu', 'libexec/criu', 'lib/xtables/libxt_tcp.so', 'lib/libc.so.6'];
+  const criu = below.map((name) => `/opt/lpm/${name}`);
   assert.deepEqual(neededByContainers([...settings, ...criu]), settings);
   assert.deepEqual(neededByContainers([...settings, ...criu, '/opt/lpm/bin/runc']), [
     ...settings,
@@ -179,6 +182,27 @@ test('a change that changes more than the handler is not made', () => {
 test('versions are compared as numbers', () => {
   assert.ok(atLeast('v2.1.9', 2, 0) && atLeast('1.36.3', 1, 28) && atLeast('4.10', 4, 2));
   assert.ok(!atLeast('1.7.24~ds1', 2, 0) && !atLeast('3.17', 4, 1) && !atLeast('', 1, 0));
+});
+
+describe('the pods that run with the handler are known', () => {
+  const sandbox = (uid: string, runtimeHandler: string) =>
+    PodSandbox.fromPartial({ metadata: { uid, name: uid }, runtimeHandler });
+  const names = (...given: Parameters<typeof withHandler>) =>
+    withHandler(...given).map(({ metadata }) => metadata?.name);
+
+  test('by what containerd says of them', () => {
+    assert.deepEqual(names([sandbox('a', 'lpm'), sandbox('b', 'runc')], [['x', 'b']]), ['a']);
+  });
+
+  test('by their monitors under CRI-O, which says nothing of it', () => {
+    const monitor = (uid: string) => [
+      ...['conmon', '-c', '2e2da70b', '-n', `k8s_back_back_default_${uid}_0`],
+      ...['-r', '/opt/lpm/bin/lpm-runtime', '--runtime-arg', '--root=/run/runc'],
+    ];
+    const sandboxes = ['a1', 'b2', 'c3'].map((uid) => sandbox(uid, ''));
+    assert.deepEqual(names(sandboxes, [monitor('b2'), monitor('gone')]), ['b2']);
+    assert.deepEqual(names(sandboxes, []), []);
+  });
 });
 
 describe('a registration that stands', () => {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { Host } from '../host.js';
 import { HANDLER_PATH, NODE_FOLDER, SHIPPED_RUNC } from './names.js';
 import type { NodeFiles } from './node-files.js';
@@ -43,7 +43,7 @@ export function neededByContainers(installed: readonly string[]): string[] {
     (path) =>
       path === HANDLER_PATH ||
       path.startsWith(`${NODE_FOLDER}/etc/`) ||
-      (ownRunc && (path === SHIPPED_RUNC || path.startsWith(`${NODE_FOLDER}/lib/`))),
+      (ownRunc && (path === SHIPPED_RUNC || dirname(path) === `${NODE_FOLDER}/lib`)),
   );
 }
 

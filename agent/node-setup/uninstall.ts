@@ -3,6 +3,7 @@ import { LpmError } from '../../common/errors.js';
 import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Cri } from '../cri.js';
 import { changeRuntime, takeBackUnfinished, type RuntimeTools } from './change-runtime.js';
+import { handlerPods } from './handler-pods.js';
 import { MANUAL_FILE, NODE_FOLDER } from './names.js';
 import { removalsFor } from './observe.js';
 import { neededByContainers } from './programs.js';
@@ -40,7 +41,7 @@ export async function uninstallNode(
   }
   const busy = await tools.busy();
   if (busy) throw new LpmError('PodBusy', `Nothing is taken away from this node before ${busy}.`);
-  const users = (await cri.readySandboxes()).filter(({ runtimeHandler }) => runtimeHandler === RUNTIME_CLASS);
+  const users = await handlerPods(cri);
   const names = users.map(({ metadata }) => `${metadata?.namespace}/${metadata?.name}`).join(', ');
   if (users.length > 0 && !force) {
     throw new LpmError(
@@ -54,13 +55,21 @@ export async function uninstallNode(
 
   await takeBackUnfinished(tools);
   const runtime = await control.observe();
-  const removals = await removalsFor(runtime, files);
-  if (removals.length > 0 || sameProcess(state.read().changedUnder, identify(runtime.process))) {
-    await changeRuntime(tools, runtime, removals, false);
-    done.push(`${runtime.name} does not know the handler any more, and was restarted.`);
+  const used = users.length > 0;
+  // Without it CRI-O could not end their containers any more, and the pods would hang in Terminating (seen with 1.36); what
+  // containerd has started is ended by its shim.
+  const staysKnown = used && runtime.name === 'cri-o';
+  if (staysKnown)
+    done.push(`${runtime.name} still knows the handler, for it could not end its pods without it.`);
+  else {
+    const removals = await removalsFor(runtime, files);
+    if (removals.length > 0 || sameProcess(state.read().changedUnder, identify(runtime.process))) {
+      await changeRuntime(tools, runtime, removals, false);
+      done.push(`${runtime.name} does not know the handler any more, and was restarted.`);
+    }
   }
-  const byHand = (await control.offers()) === true;
-  const { report, complete } = await removeFiles(tools, { byHand, used: users.length > 0 });
+  const byHand = !staysKnown && (await control.offers()) === true;
+  const { report, complete } = await removeFiles(tools, { byHand, used });
   return { report: [...done, ...report], complete };
 }
 
@@ -84,5 +93,6 @@ async function removeFiles(
   const why = byHand
     ? 'the handler is registered by hand'
     : 'containers that were started with the handler are ended with it; call this again when they are gone';
-  return { report: [...report, `Left in place: ${kept.join(', ')}, as ${why}.`], complete: false };
+  const named = kept.filter((path) => !path.startsWith(`${NODE_FOLDER}/lib`));
+  return { report: [...report, `Left in place: ${named.join(', ')}, as ${why}.`], complete: false };
 }

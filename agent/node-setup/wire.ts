@@ -1,9 +1,9 @@
-import { RUNTIME_CLASS } from '../../common/api/names.js';
 import type { Context } from '../context.js';
 import { forgetPrograms } from '../node-info.js';
 import { whatIsMigrated } from './busy.js';
 import type { RuntimeTools } from './change-runtime.js';
 import type { Gate } from './gate.js';
+import { handlerPods } from './handler-pods.js';
 import { NodeKeeper } from './keeper.js';
 import { NodeFiles } from './node-files.js';
 import { SetUpState } from './record.js';
@@ -39,10 +39,7 @@ export function keepNode(context: Omit<Context, 'keeper'>, options: SetUpOptions
         shipped: options.shipped,
         stateDir: context.state.root === '/var/lib/lpm' ? undefined : context.state.root,
         quiet: () => closeWhenQuiet(all, gate, inProgress),
-        handlerPods: async () =>
-          (await context.cri.readySandboxes()).filter(
-            ({ runtimeHandler }) => runtimeHandler === RUNTIME_CLASS,
-          ).length,
+        handlerPods: async () => (await handlerPods(context.cri)).length,
       }),
     offers: () => tools.control.offers(),
     onOutcome: (outcome) => {
