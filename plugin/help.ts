@@ -3,7 +3,7 @@ import type { Flag } from './flags.js';
 import { wrap } from './text/wrap.js';
 
 export interface HelpText {
-  /** What the command does; lines are kept. */
+  /** What the command does; paragraphs are divided by empty lines, and broken to fit the terminal. */
   what: string;
   /** Comment and command line, without the program's name. */
   examples: [comment: string, args: string][];
@@ -31,7 +31,7 @@ export function helpLines(
   sections: HelpSection[],
   width: number,
 ): string[] {
-  const lines = [...text.what.split('\n'), '', 'Examples:'];
+  const lines = [...paragraphs(text.what, width), '', 'Examples:'];
   text.examples.forEach(([comment, args], index) => {
     if (index > 0) lines.push('');
     lines.push(`  # ${comment}`, `  ${name} ${args}`.trimEnd());
@@ -39,7 +39,13 @@ export function helpLines(
   if (commands.length > 0) {
     const widest = Math.max(...commands.map(([command]) => command.length));
     lines.push('', 'Commands:');
-    for (const [command, summary] of commands) lines.push(`  ${command.padEnd(widest)}   ${summary}`);
+    for (const [command, summary] of commands) {
+      const [first = '', ...rest] = wrap(summary, Math.max(30, width - widest - 5));
+      lines.push(
+        `  ${command.padEnd(widest)}   ${first}`,
+        ...rest.map((line) => ' '.repeat(widest + 5) + line),
+      );
+    }
   }
   for (const { title, flags } of sections) {
     lines.push('', `${title}:`);
@@ -50,6 +56,15 @@ export function helpLines(
   lines.push('', 'Exit codes:', ...wrap(EXITS, width - 2).map((line) => `  ${line}`));
   lines.push('', 'Usage:', `  ${name} ${text.usage}`);
   return lines;
+}
+
+function paragraphs(text: string, width: number): string[] {
+  return text
+    .split(/\n{2,}/)
+    .flatMap((paragraph, index) => [
+      ...(index > 0 ? [''] : []),
+      ...wrap(paragraph.replaceAll('\n', ' '), width),
+    ]);
 }
 
 function flagLines(flag: string, options: Flag, width: number): string[] {

@@ -16,6 +16,7 @@ export const doctorCommand: Command<Args> = {
 API server, CRDs, controller and its leader, the agent and the set-up of each node, certificates, the
 checkpoint repository, the kubelets' checkpoint API, your rights, and migrations that are stuck.
 What you may not look at is said to be unknown, not ok. Nothing is changed.
+
 Exit code 0: nothing fails; 1: something does.`,
     examples: [
       ['Is everything as it should be?', ''],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { PROGRAMS } from '../../plugin/programs.js';
 import { buildPlugins, kubectl, missing, type Plugins } from './programs.js';
 
 describe('the command line', { skip: await missing('kubectl') }, () => {
@@ -50,26 +51,22 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
   });
 
   test('every command has help with examples, in kubectl’s manner', async () => {
-    for (const command of [
-      'migrate status',
-      'migrate list',
-      'migrate cancel',
-      'migrate resolve',
-      'migrate doctor',
-      'migrate install',
-      'migrate uninstall',
-      'migrate version',
-      'checkpoint list',
-      'checkpoint describe',
-      'checkpoint restore',
-      'checkpoint delete',
-      'checkpoint export',
-      'checkpoint import',
-    ]) {
+    const all = Object.entries(PROGRAMS).flatMap(([program, commands]) =>
+      commands.map(({ name }) => `${program.replace('kubectl-', '')} ${name}`.trim()),
+    );
+    assert.ok(all.length > 20);
+    for (const command of all) {
       const { code, stdout, stderr } = await call(...command.split(' '), '--help');
       assert.equal(code, 0, stderr);
       assert.match(stdout, new RegExp(`\nExamples:\n.*kubectl ${command}`, 's'));
+      assert.match(
+        stdout,
+        /\nExit codes:\n {2}0 done; 1 failed.* 2 wrong command line; 124 waited too long; 130 /,
+      );
       assert.doesNotMatch(stdout, /\.mjs|undefined|\[string\]/);
+      // Command lines are not broken: they are copied.
+      const prose = stdout.split('\n').filter((line) => !/^ {2}(# |kubectl )/.test(line));
+      for (const line of prose) assert.ok(line.length <= 100, line);
     }
   });
 
