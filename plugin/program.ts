@@ -19,8 +19,10 @@ export async function run({ program: name, written, args: rawArgs }: Call): Prom
     invocation.detach.abort();
   };
   process.on('SIGINT', leave);
+  const called = calledCommand(name, args);
+  if (called) invocation.command = `${written} ${called.name}`;
   try {
-    await parse(name, invocation, args.length === 0 ? ['--help'] : args);
+    await parse(name, invocation, args.length === 0 ? ['--help'] : args, called);
     return invocation.exitCode;
   } catch (error) {
     return complain(invocation, error, verbosity(args));
@@ -30,7 +32,19 @@ export async function run({ program: name, written, args: rawArgs }: Call): Prom
   }
 }
 
-async function parse(name: ProgramName, invocation: Invocation, args: string[]): Promise<void> {
+/** The command that the first word names: what is wrong with its flags is told before it runs. */
+function calledCommand(program: ProgramName, [first]: readonly string[]): AnyCommand | undefined {
+  return PROGRAMS[program].find(
+    ({ name, aliases = [] }) => name !== '' && (name === first || aliases.includes(first ?? '')),
+  );
+}
+
+async function parse(
+  name: ProgramName,
+  invocation: Invocation,
+  args: string[],
+  called: AnyCommand | undefined,
+): Promise<void> {
   const commands = PROGRAMS[name];
   const parser = yargs(args)
     .scriptName(invocation.program)
@@ -45,17 +59,19 @@ async function parse(name: ProgramName, invocation: Invocation, args: string[]):
     .showHelpOnFail(false)
     .fail((message, error) => {
       // yargs throws its own complaints as YError, and hands on what a command threw.
-      throw error && error.name !== 'YError' ? error : betterUsage(error?.message ?? message, commands);
+      throw error && error.name !== 'YError'
+        ? error
+        : betterUsage(error?.message ?? message, called ?? commands[0]!);
     });
   for (const command of commands) parser.command(forYargs(command, commands, invocation));
   await parser.parseAsync();
 }
 
 /** yargs' words for a wrong command line, in kubectl's manner and with what may have been meant. */
-function betterUsage(message: string, commands: AnyCommand[]): UsageError {
+function betterUsage(message: string, command: AnyCommand): UsageError {
   const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1]?.split(', ')[0];
   if (unknown !== undefined) {
-    const flags = [commonFlags, kubeFlags, ...commands.map((command) => command.flags)].flatMap(Object.keys);
+    const flags = [commonFlags, command.cluster ? kubeFlags : {}, command.flags].flatMap(Object.keys);
     const meant = near(unknown, flags, 1).map((flag) => `--${flag}`);
     return new UsageError(`Unknown flag: ${unknown.length === 1 ? '-' : '--'}${unknown}.`, [
       ...(meant.length > 0 ? [`Did you mean ${meant.join(' or ')}?`] : []),

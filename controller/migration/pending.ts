@@ -116,8 +116,10 @@ function accept(draft: Draft, facts: MigrationFacts, verdict: Verdict): void {
   acceptedCondition(draft, verdict);
   draft.condition('TargetPrepared', 'False', REASON.CreatingPod, `Pod ${name} is being created.`);
   draft.event('migration', 'Normal', 'Accepted', `Pod ${pod.metadata.name} can be migrated.`);
-  for (const message of verdict.overridden) draft.event('migration', 'Warning', 'Overridden', message);
-  for (const warning of verdict.warnings) draft.event('migration', 'Warning', 'MayNotice', warning);
+  for (const warning of verdict.warnings) {
+    const overridden = verdict.overridden.some((message) => warning.startsWith(message));
+    draft.event('migration', 'Warning', overridden ? 'Overridden' : 'MayNotice', warning);
+  }
   draft.finalizer = 'add';
   draft.barrier();
   draft.start('createTarget', plan(draft, name, verdict.candidates));

@@ -19,7 +19,9 @@ export async function setUpCompletion(
   { install, dir }: { install: boolean; dir?: string },
   words: readonly string[],
 ): Promise<ExitCode> {
-  requireNoWords('completion', words);
+  requireNoWords('completion', words, [
+    `One program serves every shell: ${invocation.program} completion --install`,
+  ]);
   // `kubectl lpm migrate` is completed by the program of the plugin that is called.
   const plugin = invocation.program.split(' ').slice(0, 2).join('-');
   const { out, err } = invocation.terminal({});

@@ -18,7 +18,8 @@ export function distance(a: string, b: string): number {
 
 /**
  * The names that a person may have meant by `word`, nearest first, at most `limit`: those within a third of its length in
- * edits, and those that it is a part of (`counter` for `counter-7d9f-x2x1k`).
+ * edits, those that it is a part of (`counter` for `counter-7d9f-x2x1k`), and those that begin nearly like it
+ * (`coutner` for the same).
  */
 export function near(word: string, names: Iterable<string>, limit = 3): string[] {
   const allowed = Math.max(1, Math.floor(word.length / 3));
@@ -28,6 +29,9 @@ export function near(word: string, names: Iterable<string>, limit = 3): string[]
     const edits = distance(word, name);
     if (edits <= allowed) scored.push({ name, score: edits });
     else if (word.length >= 3 && name.includes(word)) scored.push({ name, score: allowed + 1 });
+    else if (word.length >= 4 && distance(word, name.slice(0, word.length)) <= allowed) {
+      scored.push({ name, score: allowed + 2 });
+    }
   }
   scored.sort((x, y) => x.score - y.score || x.name.localeCompare(y.name));
   return scored.slice(0, limit).map(({ name }) => name);

@@ -63,6 +63,8 @@ test('near names are found by a slip of the finger and by their beginning', () =
   assert.equal(distance('counter', 'conuter'), 1);
   assert.deepEqual(near('countr', ['counter', 'web', 'redis']), ['counter']);
   assert.deepEqual(near('counter', ['counter-7d9f-x2x1k', 'web']), ['counter-7d9f-x2x1k']);
+  assert.deepEqual(near('coutner', ['counter-7d9f-x2x1k', 'web']), ['counter-7d9f-x2x1k']);
+  assert.deepEqual(near('bgi-1', ['big-1-restored', 'big-22-restored']), ['big-1-restored']);
   assert.deepEqual(near('web', ['redis', 'postgres']), []);
   assert.equal(either(['a']), '"a"');
   assert.equal(either(['a', 'b', 'c']), '"a", "b" or "c"');

@@ -253,7 +253,7 @@ test('spec.force moves a pod to a node with a lesser CPU, and says for good what
   await eventually('the event is written', async () =>
     (await rig.eventsOf(metadata.uid!)).find(
       ({ type, reason, message }) =>
-        type === 'Warning' && reason === 'Overridden' && /lacks .* avx2\.$/.test(message ?? ''),
+        type === 'Warning' && reason === 'Overridden' && /lacks .* avx2\. Overridden by/.test(message ?? ''),
     ),
   );
   await assert.rejects(

@@ -78,6 +78,13 @@ describe('the command line', { skip: await missing('kubectl') }, () => {
 
   const wrong: [args: string, said: RegExp][] = [
     ['migrate counter --two k8s-master', /Unknown flag: --two\.\nDid you mean --to\?/],
+    [
+      'migrate list --all-namespace',
+      /Unknown flag: --all-namespace\.\nDid you mean --all-namespaces\?\nSee: kubectl migrate list --help/,
+    ],
+    ['migrate top --wait', /Unknown flag: --wait\.\nSee: kubectl migrate top --help/],
+    ['migrate version counter', /"version" takes no name: what is "counter"\?/],
+    ['migrate completion zsh', /One program serves every shell: kubectl migrate completion --install/],
     ['migrate counter --to', /The value of --to is missing\./],
     ['migrate counter --to Node_1', /--to takes the name of a node, not "Node_1"\./],
     ['migrate counter --to a --to b', /--to can be given only once\./],
