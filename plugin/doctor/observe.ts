@@ -42,123 +42,92 @@ export interface Question {
   version: string;
 }
 
+/** Asks all at the same time; each answer has the name of its question. */
+async function together<Questions extends Record<string, Promise<unknown>>>(
+  questions: Questions,
+): Promise<{ [Name in keyof Questions]: Awaited<Questions[Name]> }> {
+  const asked = Object.entries(questions).map(async ([name, answer]) => [name, await answer] as const);
+  return Object.fromEntries(await Promise.all(asked)) as {
+    [Name in keyof Questions]: Awaited<Questions[Name]>;
+  };
+}
+
 /** @throws ApiUnreachable, or ApiError when the credentials are not accepted: then nothing can be said at all */
 export async function observe(client: KubeClient, question: Question): Promise<Observed> {
   // The first question tells whether the cluster can be reached.
   const server = await askServer(client);
   const kinds = resources(client);
   const isAsked = ({ metadata }: Node) => question.node === undefined || metadata.name === question.node;
-  const [
-    crds,
-    systemNamespace,
-    runtimeClass,
-    deployment,
-    daemonSet,
-    lease,
-    controllers,
-    agents,
-    events,
-    nodes,
-  ] = await Promise.all([
-    lookAtCrds(client),
-    look({ verb: 'get', resource: 'namespaces', name: SYSTEM_NAMESPACE }, () =>
+  const first = await together({
+    crds: lookAtCrds(client),
+    systemNamespace: look({ verb: 'get', resource: 'namespaces', name: SYSTEM_NAMESPACE }, () =>
       client.namespaces.find(SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'get', resource: 'runtimeclasses.node.k8s.io', name: RUNTIME_CLASS }, () =>
+    runtimeClass: look({ verb: 'get', resource: 'runtimeclasses.node.k8s.io', name: RUNTIME_CLASS }, () =>
       kinds.runtimeClasses.find(RUNTIME_CLASS),
     ),
-    look({ verb: 'get', resource: 'deployments.apps', ...SYSTEM }, () =>
+    deployment: look({ verb: 'get', resource: 'deployments.apps', ...SYSTEM }, () =>
       kinds.deployments.find(DEPLOYMENT, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'get', resource: 'daemonsets.apps', ...SYSTEM }, () =>
+    daemonSet: look({ verb: 'get', resource: 'daemonsets.apps', ...SYSTEM }, () =>
       kinds.daemonSets.find(DAEMON_SET, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'get', resource: 'leases.coordination.k8s.io', ...SYSTEM }, () =>
+    lease: look({ verb: 'get', resource: 'leases.coordination.k8s.io', ...SYSTEM }, () =>
       client.leases.find(LEASE, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'list', resource: 'pods', ...SYSTEM }, () =>
+    controllers: look({ verb: 'list', resource: 'pods', ...SYSTEM }, () =>
       items(client.pods.list({ ...SYSTEM, labelSelector: CONTROLLER_LABEL })),
     ),
-    look({ verb: 'list', resource: 'pods', ...SYSTEM }, () =>
+    agents: look({ verb: 'list', resource: 'pods', ...SYSTEM }, () =>
       items(client.pods.list({ ...SYSTEM, labelSelector: AGENT_LABEL })),
     ),
-    look({ verb: 'list', resource: 'events', ...SYSTEM }, () =>
+    events: look({ verb: 'list', resource: 'events', ...SYSTEM }, () =>
       items(client.events.list({ ...SYSTEM, fieldSelector: 'type=Warning' })),
     ),
-    look({ verb: 'list', resource: 'nodes' }, () => items(client.nodes.list())),
-  ]);
-  const asked = 'seen' in nodes ? nodes.seen.filter(isAsked) : [];
+    nodes: look({ verb: 'list', resource: 'nodes' }, () => items(client.nodes.list())),
+  });
+  const asked = 'seen' in first.nodes ? first.nodes.seen.filter(isAsked) : [];
   const pods = [
-    ...seenOr(controllers),
-    ...seenOr(agents).filter(({ spec }) => question.node === undefined || spec?.nodeName === question.node),
-  ];
-  const [
-    nodeLeases,
-    agentMayCheckpoint,
-    authority,
-    given,
-    claim,
-    provisioners,
-    migrations,
-    frozen,
-    user,
-    logs,
-    metrics,
-    kubelets,
-  ] = await Promise.all([
-    look({ verb: 'list', resource: 'leases.coordination.k8s.io', namespace: 'kube-node-lease' }, () =>
-      nodeLeasesOf(client),
+    ...seenOr(first.controllers),
+    ...seenOr(first.agents).filter(
+      ({ spec }) => question.node === undefined || spec?.nodeName === question.node,
     ),
-    mayAgent(client),
-    look({ verb: 'get', resource: 'configmaps', ...SYSTEM }, () =>
+  ];
+  const second = await together({
+    nodeLeases: look(
+      { verb: 'list', resource: 'leases.coordination.k8s.io', namespace: 'kube-node-lease' },
+      () => nodeLeasesOf(client),
+    ),
+    agentMayCheckpoint: mayAgent(client),
+    authority: look({ verb: 'get', resource: 'configmaps', ...SYSTEM }, () =>
       client.configMaps.find(AUTHORITY_CONFIG_MAP, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'get', resource: 'secrets', ...SYSTEM }, () =>
+    given: look({ verb: 'get', resource: 'secrets', ...SYSTEM }, () =>
       client.secrets.find(GIVEN_SECRET, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'get', resource: 'persistentvolumeclaims', ...SYSTEM }, () =>
+    claim: look({ verb: 'get', resource: 'persistentvolumeclaims', ...SYSTEM }, () =>
       kinds.claims.find(REPOSITORY_CLAIM, SYSTEM_NAMESPACE),
     ),
-    look({ verb: 'list', resource: 'pods', namespace: 'kube-system' }, () =>
+    provisioners: look({ verb: 'list', resource: 'pods', namespace: 'kube-system' }, () =>
       items(
         client.pods.list({ namespace: 'kube-system', labelSelector: 'app=nfs-subdir-external-provisioner' }),
       ),
     ),
-    lookAtMigrations(client, crds.served),
-    look({ verb: 'list', resource: 'events' }, () =>
+    migrations: lookAtMigrations(client, first.crds.served),
+    frozen: look({ verb: 'list', resource: 'events' }, () =>
       items(client.events.list({ fieldSelector: 'reason=Frozen,type=Warning' })),
     ),
-    askRights(client, question.namespace),
-    readLogs(client, pods),
-    readAllMetrics(client, pods),
-    askKubelets(client, asked),
-  ]);
+    user: askRights(client, question.namespace),
+    logs: readLogs(client, pods),
+    metrics: readAllMetrics(client, pods),
+    kubelets: askKubelets(client, asked),
+  });
   return {
     plugin: { version: question.version },
     server,
     now: Date.now() - (server.aheadMs ?? 0),
-    crds,
-    systemNamespace,
-    runtimeClass,
-    deployment,
-    daemonSet,
-    lease,
-    controllers,
-    agents,
-    events,
-    logs,
-    metrics,
-    nodes,
-    nodeLeases,
-    kubelets,
-    agentMayCheckpoint,
-    authority,
-    given,
-    claim,
-    provisioners,
-    user,
-    migrations,
-    frozen,
+    ...first,
+    ...second,
   };
 }
 
