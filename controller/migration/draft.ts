@@ -160,9 +160,9 @@ export class Draft {
   }
 
   /** It has failed so often that waiting alone may not help. */
-  keepsFailing(name: OperationName): boolean {
+  keepsFailing(name: OperationName, attempts = STUCK_AFTER_ATTEMPTS): boolean {
     const operation: Operation<unknown> = this.operations[name];
-    return operation.state === 'failed' && operation.attempts >= STUCK_AFTER_ATTEMPTS;
+    return operation.state === 'failed' && operation.attempts >= attempts;
   }
 
   /** For what only tidies up: true when it is done or has failed so often that it is left. */

@@ -1,5 +1,6 @@
 /** What a person has decided about a migration that cannot know whether its other side runs (spec.resolution). */
 import { howToResolve as offer, type Side } from '../../common/api/resolution.js';
+import type { PodMigration } from '../../common/api/schema.js';
 import { findCondition } from '../status/conditions.js';
 import { REASON } from '../status/reasons.js';
 import type { Draft } from './draft.js';
@@ -7,8 +8,8 @@ import type { Draft } from './draft.js';
 export type Kept = Side;
 
 /** The decision that was accepted; it stands in the condition Resolved. */
-export function keptSide(draft: Draft): Kept | undefined {
-  const resolved = findCondition(draft.status.conditions, 'Resolved');
+export function keptSide(status: PodMigration['status']): Kept | undefined {
+  const resolved = findCondition(status?.conditions, 'Resolved');
   if (resolved?.status !== 'True') return undefined;
   return resolved.reason === REASON.KeepSource ? 'Source' : 'Target';
 }
@@ -25,7 +26,7 @@ export function resolution(
   impossible: { [Side in Kept]?: string | undefined },
   words: { [Side in Kept]: string } = { Source: 'to keep the source', Target: 'to keep the target' },
 ): Kept | undefined {
-  const kept = keptSide(draft);
+  const kept = keptSide(draft.status);
   const wanted = draft.observed.migration.spec.resolution;
   if (kept || !wanted || !draft.has('Stuck')) return kept;
   const why = impossible[wanted];

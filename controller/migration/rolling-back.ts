@@ -15,6 +15,8 @@ import { howToResolve, resolution, type Kept } from './resolution.js';
 const CHECKPOINT_GRACE_MS = 60_000;
 /** The target pod is waited for so long, so that its name is free for the next attempt. */
 const TARGET_GONE_MS = 40_000;
+/** More than a minute: long enough for an agent that is just being started anew. */
+const GIVE_UP_THAW_ATTEMPTS = 12;
 
 export function rollingBack(draft: Draft): void {
   const { operations, observed, status } = draft;
@@ -60,7 +62,7 @@ export function rollingBack(draft: Draft): void {
     const dispensable = !mayBeFrozen && draft.keepsFailing('revoke');
     if (!revoked && !dispensable) return;
   }
-  if (mayBeFrozen && !thawed(draft, kept)) return;
+  if (mayBeFrozen && !thawed(draft, kept, revoked)) return;
   draft.unstuck();
   if (cleanedUp(draft)) failed(draft);
 }
@@ -88,7 +90,7 @@ export function rememberTarget(draft: Draft): void {
   if (uid && draft.status.restoredPodUID === undefined) draft.set({ restoredPodUID: uid });
 }
 
-function thawed(draft: Draft, kept: Kept | undefined): boolean {
+function thawed(draft: Draft, kept: Kept | undefined, revoked: boolean): boolean {
   const { operations, observed, now, status } = draft;
   const { checkpoint } = operations;
   const dumping =
@@ -100,8 +102,10 @@ function thawed(draft: Draft, kept: Kept | undefined): boolean {
     draft.requeue(250);
     return false;
   }
-  // Who keeps a source that cannot be reached has been told so; its agent thaws it when it is back (sweep).
-  if (kept === 'Source' && draft.keepsFailing('thaw')) return true;
+  // Who keeps a source that cannot be reached has been told so, or has decided about the target and is told now; its agent thaws it
+  // when it is back (sweep).
+  const attempts = revoked ? undefined : GIVE_UP_THAW_ATTEMPTS;
+  if (kept === 'Source' && draft.keepsFailing('thaw', attempts)) return true;
   return draft.insist(
     'thaw',
     `Thawing pod ${observed.migration.spec.podName} on node ${status.sourceNode}`,

@@ -14,6 +14,8 @@ export interface NodeHoldings {
 export interface Owners {
   /** UIDs of PodMigrations that have not ended. */
   migrations: ReadonlySet<string>;
+  /** UIDs of those that have ended by the decision that the source runs (spec.resolution). */
+  keptSources: ReadonlySet<string>;
   /** UIDs of checkpoint objects, and those that contents name as where their artifact comes from. */
   checkpoints: ReadonlySet<string>;
 }
@@ -27,6 +29,8 @@ export type Orphan =
       owner: CheckpointOwner | undefined;
       /** Its pod is frozen there. */
       frozen: boolean;
+      /** A person has decided that the source runs: that counts where the target's node cannot be asked. */
+      sourceKept: boolean;
     }
   | { kind: 'restore'; node: string; podUid: string; restoreUid: string; claim: Claim; staged: boolean }
   /** Nothing on the node says why it is frozen: not for us to thaw, but for somebody to know. */
@@ -55,6 +59,7 @@ function orphanedCheckpoints({ node, holdings }: NodeHoldings, owners: Owners): 
       pod,
       owner,
       frozen: pod !== undefined && frozen.has(pod.uid),
+      sourceKept: owner !== undefined && owners.keptSources.has(owner.restoreUid),
     }));
   const unexplained = frozenPods
     .filter((each): each is FrozenPod & { pod: PodRef } => each.pod !== undefined && !held.has(each.pod.uid))

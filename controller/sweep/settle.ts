@@ -28,7 +28,7 @@ export async function settle(parts: Parts, orphan: Orphan): Promise<string> {
 
 async function settleCheckpoint(
   parts: Parts,
-  { node, checkpointUid, pod, owner, frozen }: Extract<Orphan, { kind: 'checkpoint' }>,
+  { node, checkpointUid, pod, owner, frozen, sourceKept }: Extract<Orphan, { kind: 'checkpoint' }>,
 ): Promise<string> {
   const agent = agentOf(parts, node);
   let what = `Removed the artifacts of checkpoint ${checkpointUid}`;
@@ -39,7 +39,13 @@ async function settleCheckpoint(
       await agent.endSource(pod);
       what = `Ended the frozen pod ${pod.namespace}/${pod.name}, whose object was deleted`;
     } else {
-      const claim = await agentOf(parts, owner.targetNodeName).revoke(owner.targetPodUid, owner.restoreUid);
+      const claim = await agentOf(parts, owner.targetNodeName)
+        .revoke(owner.targetPodUid, owner.restoreUid)
+        .catch((error: unknown) => {
+          // A person has answered for what this node cannot tell any more.
+          if (sourceKept) return Claim.CLAIM_REVOKED;
+          throw error;
+        });
       if (frozen && pod) what = await settleFrozen(parts, agent, pod, checkpointUid, claim);
     }
   }

@@ -1,7 +1,9 @@
 /** Looks through all nodes once in a while for what nobody works with any more, and puts an end to it. */
+import type { PodMigration } from '../../common/api/schema.js';
 import { CHECKPOINT_UID_ANNOTATION } from '../checkpoint/names.js';
 import { toFailure } from '../agents/failure.js';
 import { isFinal } from '../migration/decide.js';
+import { keptSide } from '../migration/resolution.js';
 import type { Parts } from '../parts.js';
 import { ArchiveSweep } from './archive-sweep.js';
 import { findOrphans, keyOf, type NodeHoldings, type Orphan, type Owners } from './orphans.js';
@@ -105,10 +107,11 @@ export class Sweeper {
         client.podCheckpointContents.list(),
         client.containerCheckpointContents.list(),
       ]);
+    const uids = (items: readonly PodMigration[]): Set<string> =>
+      new Set(items.map(({ metadata }) => metadata.uid!));
     return {
-      migrations: new Set(
-        migrations.items.filter((migration) => !isFinal(migration)).map(({ metadata }) => metadata.uid!),
-      ),
+      migrations: uids(migrations.items.filter((migration) => !isFinal(migration))),
+      keptSources: uids(migrations.items.filter((one) => isFinal(one) && keptSide(one.status) === 'Source')),
       checkpoints: new Set([
         ...[...podCheckpoints.items, ...containerCheckpoints.items].map(({ metadata }) => metadata.uid!),
         ...[...podContents.items, ...containerContents.items].flatMap(

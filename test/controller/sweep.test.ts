@@ -20,6 +20,13 @@ beforeEach(() => {
 const isFrozen = (pod: Pod): boolean => rig.worker.sources.get(pod.metadata.uid!)?.frozen ?? false;
 const executes = (pod: Pod): boolean => rig.worker.executes(pod.metadata.uid!);
 
+/** The controller reaches it again: before that it refuses what is asked for. */
+async function masterIsBack(): Promise<void> {
+  const { looks } = rig.master;
+  await rig.master.startAgent(rig.port);
+  await eventually('the target is looked at again', async () => rig.master.looks > looks || undefined);
+}
+
 /** A migration is removed by force, with its finalizer, while no controller runs. */
 async function removedByForce(name: string): Promise<void> {
   await rig.client.podMigrations.patch(name, 'default', { metadata: { finalizers: [] } });
@@ -35,8 +42,25 @@ async function dumped(name: string): Promise<string> {
   });
 }
 
-/** A pod whose source is frozen and dumped, and whose migration is gone; no controller runs. */
-async function orphaned(name: string): Promise<Pod> {
+/** A person has decided about it when neither node could be asked, and it has ended so. */
+async function endedForTheSource(name: string): Promise<void> {
+  const { status } = await rig.migration(name);
+  const resolved = {
+    type: 'Resolved',
+    status: 'True',
+    reason: 'KeepSource',
+    message: 'A person has decided.',
+  };
+  const lastTransitionTime = new Date().toISOString().replace(/\.\d+/, '');
+  await rig.client.podMigrations.patchStatus(name, 'default', {
+    phase: 'Failed',
+    conditions: [...(status?.conditions ?? []), { ...resolved, lastTransitionTime }],
+  });
+  await rig.client.podMigrations.patch(name, 'default', { metadata: { finalizers: [] } });
+}
+
+/** A pod whose source is frozen and dumped, and whose migration is gone, or left by `leave`; no controller runs. */
+async function orphaned(name: string, leave = removedByForce): Promise<Pod> {
   const pod = await rig.runningPod(name);
   const closed = gate();
   rig.master.behaviour.beforeCommit = async () => {
@@ -48,7 +72,7 @@ async function orphaned(name: string): Promise<Pod> {
   await eventually('it is being restored', async () => rig.master.calls.includes('restore') || undefined);
   rig.master.calls.length = 0;
   await rig.controller.stop();
-  await removedByForce(name);
+  await leave(name);
   closed.open();
   return pod;
 }
@@ -88,6 +112,25 @@ test('a frozen pod whose restored processes execute is ended', async () => {
   await eventually('its artifacts are gone', async () => rig.worker.artifacts.length === 0 || undefined);
 });
 
+test('a source that a person has kept is ended when its target says that it has executed', async () => {
+  const pod = await rig.runningPod('both');
+  const closed = gate();
+  rig.master.behaviour.afterCommit = () => closed.wait;
+  await rig.migrate('both', { podName: 'both' });
+  await eventually('it executes on the target', async () => {
+    const uid = (await rig.migration('both')).status?.restoredPodUID;
+    return (uid && rig.master.targets.get(uid)?.restoredAt && rig.master.executes(uid)) || undefined;
+  });
+  await rig.controller.stop();
+  await endedForTheSource('both');
+  closed.open();
+  await rig.startController();
+  await eventually('the source is gone', async () =>
+    (await rig.client.pods.find('both', 'default')) ? undefined : true,
+  );
+  assert.equal(executes(pod), false);
+});
+
 test('where the target cannot be asked, the pod stays frozen and says so; it runs on when it can', async () => {
   const pod = await orphaned('cut-off');
   rig.master.stopAgent();
@@ -101,8 +144,18 @@ test('where the target cannot be asked, the pod stays frozen and says so; it run
   );
   assert.match(warning.message!, /Deleting the pod ends it/);
   assert.ok(isFrozen(pod));
-  await rig.master.startAgent(rig.port);
+  await masterIsBack();
   await eventually('it runs on', async () => executes(pod) || undefined);
+});
+
+test('a frozen pod runs on whose source a person has kept, though its target never answers', async () => {
+  const pod = await orphaned('kept', endedForTheSource);
+  rig.master.stopAgent();
+  assert.ok(isFrozen(pod));
+  await rig.startController();
+  await eventually('it runs on', async () => executes(pod) || undefined);
+  await eventually('its artifacts are gone', async () => rig.worker.artifacts.length === 0 || undefined);
+  await masterIsBack();
 });
 
 test('a frozen pod that somebody deletes is ended, whatever its target says', async () => {
@@ -114,7 +167,7 @@ test('a frozen pod that somebody deletes is ended, whatever its target says', as
     (await rig.client.pods.find('deleted', 'default')) ? undefined : true,
   );
   assert.equal(executes(pod), false);
-  await rig.master.startAgent(rig.port);
+  await masterIsBack();
 });
 
 test('what a migration works with is left alone, however long it takes', async () => {
