@@ -20,6 +20,7 @@ import { until } from '../support/until.js';
 import { skippedUnlessInstalled, startTestbed, type Testbed } from './testbed.js';
 import { Mover } from './upgrade/mover.js';
 import { otherVersion } from './upgrade/other-version.js';
+import { Saver } from './upgrade/saver.js';
 
 /** So many pods move; LPM_TEST_ROLLOUTS times there and back. */
 const PODS = Number(process.env.LPM_TEST_PODS ?? 4);
@@ -88,6 +89,12 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
     await until(`${part} of version ${version} run`, async () => (await runningVersion(part)) === version);
   }
 
+  async function archives(): Promise<string[]> {
+    const look = 'ls /var/lib/kubelet/checkpoints /mnt/checkpoints 2>/dev/null | grep tar';
+    const found = await Promise.all(cluster.nodes.map((node) => node.exec(['sh', '-c', look])));
+    return found.flatMap(({ stdout }) => stdout.split('\n').filter(Boolean));
+  }
+
   /** What there is of each kind on the nodes together and in the API, with how many: our pods are replaced, but not more of them. */
   async function state(): Promise<Record<string, number>> {
     const lines = await leftovers(cluster, kube, mark);
@@ -113,7 +120,7 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
     for (const { pod, name } of movers) {
       await until(`${name} counts`, () => countsIn(written.of(pod.uid)).length > 5);
     }
-    // One is moved before, and then stands.
+    // One is moved before, and then stands; checkpoints are taken of it, one after the other.
     const standing = movers.pop()!;
     assert.equal((await standing.move()).phase, 'Succeeded');
     const containerOf = async (name: string) =>
@@ -124,6 +131,8 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
 
     const say = (line: string): void => t.diagnostic(line);
     for (const mover of movers) mover.start(say);
+    const saver = new Saver(kube, it.namespace, standing.pod.name);
+    saver.start();
     /** Until each has ended a migration that it began from now on. */
     const eachMoves = async (): Promise<void> => {
       const before_ = movers.map(({ moves }) => moves.length);
@@ -149,13 +158,16 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
         }
       }
       for (const mover of movers) await mover.stop();
+      await saver.stop();
 
       const moves = movers.flatMap((mover) => mover.moves);
       const failed = moves.filter(({ phase }) => phase !== 'Succeeded');
       assert.deepEqual(failed, [], 'every migration succeeded');
+      assert.ok(saver.saved > ROUNDS * 4, `${saver.saved} checkpoints`);
+      assert.deepEqual(saver.failed, [], 'every checkpoint succeeded');
       const downtimes = moves.flatMap(({ downtimeMs }) => downtimeMs ?? []).sort((a, b) => a - b);
       say(
-        `${moves.length} migrations, downtime ${downtimes[0]} to ${downtimes.at(-1)} ms, half of them below ${downtimes[downtimes.length >> 1]} ms`,
+        `${saver.saved} checkpoints, ${moves.length} migrations, downtime ${downtimes[0]} to ${downtimes.at(-1)} ms, half of them below ${downtimes[downtimes.length >> 1]} ms`,
       );
       assert.deepEqual(await containerOf(standing.pod.name), container, 'what was restored runs on');
       for (const mover of [...movers, standing]) {
@@ -169,6 +181,7 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
     } finally {
       for (const watch of watches) watch.close();
       for (const mover of movers) await mover.stop().catch(() => {});
+      await saver.stop().catch(() => {});
     }
 
     for (const { pod } of [...movers, standing]) await it.must('delete', 'pod', pod.name, '--grace-period=1');
@@ -177,12 +190,14 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
       'all is as it was',
       async () => {
         left = await state();
-        return JSON.stringify(left) === JSON.stringify(empty) && frozen(cluster).length === 0;
+        const same = JSON.stringify(left) === JSON.stringify(empty);
+        return same && frozen(cluster).length === 0 && (await archives()).length === 0;
       },
       { timeoutMs: 90_000, everyMs: 500 },
-    ).catch((error: unknown) => {
+    ).catch(async (error: unknown) => {
       assert.deepEqual(left, empty);
       assert.deepEqual(frozen(cluster), []);
+      assert.deepEqual(await archives(), []);
       throw error;
     });
   });
