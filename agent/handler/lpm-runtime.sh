@@ -89,7 +89,8 @@ is_frozen() {
 # ---------------------------------------------------------------------------------------------- as CRIU's action script
 
 # Runs in CRIU's environment, which is the one `restore` below gives it: LPM_POD, LPM_ATTEMPT (folders), LPM_HANDLER (PID
-# and start time of the handler), LPM_DEADLINE (seconds since boot), LPM_RESTORE_UID.
+# and start time of the handler), LPM_DEADLINE (seconds since boot), LPM_RESTORE_UID. That one may be an older version of this
+# script: another agent replaces the file while a restore is under way. So the names keep their meaning, as do the marks on the disk.
 action() {
   exec </dev/null >>"$LPM_ATTEMPT/action.log" 2>&1
   case $CRTOOLS_SCRIPT_ACTION in
