@@ -80,11 +80,11 @@ export async function nodeFacts(parts: Parts, name: string, ask: boolean): Promi
   const node = parts.caches.nodes.get(name);
   // Of a node that is not Ready nothing is expected; what its agent says would not help.
   if (!node || !ask || !isReady(node)) return { name, node };
+  const coming = () => comingAgent(parts.caches.pods.list(), parts.namespace, name);
+  // One that was being started when it was asked may be ready when it has not answered.
+  const before = coming();
   const agent = await nodeInfo(parts, name);
-  const agentComes =
-    agent.failure?.reason === 'AgentNotReachable'
-      ? comingAgent(parts.caches.pods.list(), parts.namespace, name)
-      : undefined;
+  const agentComes = agent.failure?.reason === 'AgentNotReachable' ? (coming() ?? before) : undefined;
   return { name, node, agent, ...(agentComes === undefined ? {} : { agentComes }) };
 }
 

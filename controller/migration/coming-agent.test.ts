@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LpmError } from '../../common/errors.js';
 import type { Pod } from '../../common/kube/types.js';
 import { failureOf } from '../agents/failure.js';
 import { decideCheckpoint } from '../checkpoint/decide.js';
 import type { Checkpoint } from '../checkpoint/kinds.js';
 import { aMigration, aNode, aPod, someFacts } from './build.testing.js';
+import { nodeFacts as collectNodeFacts } from './collect-facts.js';
 import { comingAgent } from './coming-agent.js';
 import { decide } from './decide.js';
 import type { MigrationFacts, NodeFacts } from './facts.js';
 import { noOperations, type Observed } from './observed.js';
+import type { Parts } from '../parts.js';
 
 const SYSTEM = 'system';
 const agentPod = (change: (pod: Required<Pick<Pod, 'metadata' | 'spec' | 'status'>>) => void): Pod => {
@@ -68,6 +71,27 @@ const away: NodeFacts = {
   },
   agentComes: 'Its pod agent-x7 is being started.',
 };
+
+test('one that becomes ready while it is asked, and has not answered, comes all the same', async () => {
+  const ready = agentPod(() => {});
+  let looked = 0;
+  const parts = {
+    namespace: SYSTEM,
+    caches: {
+      nodes: { get: () => aNode('k8s-master') },
+      pods: { list: () => (looked++ === 0 ? [starting] : [ready]) },
+    },
+    agents: {
+      agent: () => ({
+        getNodeInfo: () => Promise.reject(new LpmError('AgentNotReachable', 'It closes every connection.')),
+      }),
+    },
+  } as unknown as Parts;
+  const { agentComes } = await collectNodeFacts(parts, 'k8s-master', true);
+  assert.equal(looked, 2);
+  assert.equal(agentComes, 'Its pod agent-x7 is being started.');
+});
+
 const begun = Date.parse(aMigration().metadata.creationTimestamp!);
 const observed = (
   facts: Partial<MigrationFacts>,
