@@ -80,7 +80,8 @@ export async function nodeFacts(parts: Parts, name: string, ask: boolean): Promi
   const node = parts.caches.nodes.get(name);
   // Of a node that is not Ready nothing is expected; what its agent says would not help.
   if (!node || !ask || !isReady(node)) return { name, node };
-  const coming = () => comingAgent(parts.caches.pods.list(), parts.namespace, name);
+  const coming = () =>
+    comingAgent(parts.caches.pods.list(), { namespace: parts.namespace, node: name, now: parts.now() });
   // One that was being started when it was asked may be ready when it has not answered.
   const before = coming();
   const agent = await nodeInfo(parts, name);

@@ -14,11 +14,13 @@ import { noOperations, type Observed } from './observed.js';
 import type { Parts } from '../parts.js';
 
 const SYSTEM = 'system';
+const since = '2030-01-01T00:00:00Z';
+const here = { namespace: SYSTEM, node: 'k8s-master', now: Date.parse(since) + 60_000 };
 const agentPod = (change: (pod: Required<Pick<Pod, 'metadata' | 'spec' | 'status'>>) => void): Pod => {
   const pod = {
     metadata: { name: 'agent-x7', namespace: SYSTEM, labels: { app: 'checkpoint-agent' } },
     spec: { nodeName: 'k8s-master', containers: [] },
-    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    status: { conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: since }] },
   } as unknown as Required<Pick<Pod, 'metadata' | 'spec' | 'status'>>;
   change(pod);
   return pod;
@@ -27,13 +29,21 @@ const starting = agentPod(({ status }) => (status.conditions = []));
 const ending = agentPod(({ metadata }) => (metadata.deletionTimestamp = '2030-01-01T00:00:00Z'));
 
 test('an agent comes when its pod is being started or ended', () => {
-  const of = (...pods: Pod[]) => comingAgent(pods, SYSTEM, 'k8s-master');
+  const of = (...pods: Pod[]) => comingAgent(pods, here);
   assert.equal(of(starting), 'Its pod agent-x7 is being started.');
   assert.equal(of(ending), 'Its pod agent-x7 is being ended.');
   assert.equal(of(agentPod(() => {})), undefined, 'one that is ready should answer');
   assert.equal(of(), undefined, 'none is there');
-  assert.equal(comingAgent([starting], SYSTEM, 'k8s-worker'), undefined, 'of another node');
-  assert.equal(comingAgent([starting], 'shop', 'k8s-master'), undefined, 'of another namespace');
+  assert.equal(comingAgent([starting], { ...here, node: 'k8s-worker' }), undefined, 'of another node');
+  assert.equal(comingAgent([starting], { ...here, namespace: 'shop' }), undefined, 'of another namespace');
+});
+
+test('one that became ready a moment ago is asked again: its connection may still be the one that failed', () => {
+  const now = Date.parse(since) + 2000;
+  assert.equal(
+    comingAgent([agentPod(() => {})], { ...here, now }),
+    'Its pod agent-x7 has just become ready.',
+  );
 });
 
 test('one that was not bound to its node yet is known by what it is meant for', () => {
@@ -50,7 +60,7 @@ test('one that was not bound to its node yet is known by what it is meant for', 
       },
     };
   });
-  assert.match(comingAgent([pod], SYSTEM, 'k8s-master') ?? '', /is being started/);
+  assert.match(comingAgent([pod], here) ?? '', /is being started/);
 });
 
 test('one that crashes again and again, or has no image, is not waited for', () => {
@@ -59,7 +69,7 @@ test('one that crashes again and again, or has no image, is not waited for', () 
       status.conditions = [];
       status.containerStatuses = [{ state: { waiting: { reason } } }] as never;
     });
-    assert.equal(comingAgent([pod], SYSTEM, 'k8s-master'), undefined);
+    assert.equal(comingAgent([pod], here), undefined);
   }
 });
 
@@ -77,6 +87,7 @@ test('one that becomes ready while it is asked, and has not answered, comes all 
   let looked = 0;
   const parts = {
     namespace: SYSTEM,
+    now: () => here.now,
     caches: {
       nodes: { get: () => aNode('k8s-master') },
       pods: { list: () => (looked++ === 0 ? [starting] : [ready]) },

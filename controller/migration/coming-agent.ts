@@ -14,8 +14,14 @@ const HOPELESS = new Set([
 
 const [LABEL_KEY = '', LABEL_VALUE = ''] = AGENT_LABEL.split('=');
 
+/** A connection that did not come about is tried again within two seconds (AgentPool): an agent may be ready before that. */
+const JUST_MS = 10_000;
+
 /** A sentence about the pod that is being ended or started; undefined when there is nothing to wait for. */
-export function comingAgent(pods: readonly Pod[], namespace: string, node: string): string | undefined {
+export function comingAgent(
+  pods: readonly Pod[],
+  { namespace, node, now }: { namespace: string; node: string; now: number },
+): string | undefined {
   const here = pods.filter(
     ({ metadata, spec }) =>
       metadata.namespace === namespace &&
@@ -26,6 +32,8 @@ export function comingAgent(pods: readonly Pod[], namespace: string, node: strin
   if (starting) {
     return isHopeless(starting) ? undefined : `Its pod ${starting.metadata.name} is being started.`;
   }
+  const fresh = here.find((pod) => now - Date.parse(ready(pod)?.lastTransitionTime ?? '') < JUST_MS);
+  if (fresh) return `Its pod ${fresh.metadata.name} has just become ready.`;
   const ending = here.find(({ metadata }) => metadata.deletionTimestamp);
   return ending && `Its pod ${ending.metadata.name} is being ended.`;
 }
@@ -38,8 +46,10 @@ function meantFor(spec: Pod['spec']): string | undefined {
     ?.values?.[0];
 }
 
-const isReady = ({ status }: Pod): boolean =>
-  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+const ready = ({ status }: Pod) =>
+  status?.conditions?.find(({ type, status: is }) => type === 'Ready' && is === 'True');
+
+const isReady = (pod: Pod): boolean => ready(pod) !== undefined;
 
 const isHopeless = ({ status }: Pod): boolean =>
   (status?.containerStatuses ?? []).some(({ state }) => HOPELESS.has(state?.waiting?.reason ?? ''));
