@@ -31,6 +31,8 @@ export class Api {
   readonly pods = new Map<string, Pod>();
   readonly checkpoints = new Map<string, PodCheckpoint>();
   readonly watches = new Set<Watch>();
+  /** Containers that migrations were accepted for, also of those that are gone by now. */
+  readonly accepted = new Set<string>();
   #version = 1;
 
   constructor(private readonly world: World) {}
@@ -46,6 +48,7 @@ export class Api {
 
   putMigration(migration: PodMigration): PodMigration {
     const { finalizers = [], deletionTimestamp, name } = migration.metadata;
+    for (const { containerID } of migration.status?.sourceContainers ?? []) this.accepted.add(containerID);
     if (deletionTimestamp && finalizers.length === 0) {
       this.migrations.delete(name);
       this.#tell((watch) => watch.migrations.delete(name));

@@ -220,7 +220,7 @@ export class World {
           if (!isCommitted(node.disk, each.pod)) this.#broken('A restored process executes without a claim.');
           if (!each.started)
             this.#broken('A restored process executes whose runtime would take it away if its handler died.');
-          if (!this.#accepted(each.image.container))
+          if (!this.api.accepted.has(each.image.container))
             this.#broken('Another process was moved than the accepted one.');
           if (each.image.instructions !== truth.instructions)
             this.#broken(
@@ -242,12 +242,6 @@ export class World {
   #broken(rule: string, takenAfterReboot = false): void {
     if (this.node(this.sourceNode).boot > 1 && !takenAfterReboot) throw new KnownLimit(rule);
     throw new Violation(rule);
-  }
-
-  #accepted(container: string): boolean {
-    return [...this.api.migrations.values()].some((each) =>
-      each.status?.sourceContainers?.some(({ containerID }) => containerID === container),
-    );
   }
 
   /** When all is quiet: somebody runs, nothing stands still, every migration has ended or says that it is stuck. */
