@@ -24,9 +24,7 @@ export async function discardCheckpoint(context: Context, checkpointUid: string)
   }
   const artifacts = context.state.artifacts(checkpointUid);
   await keepDumpLogs(context, checkpointUid, artifacts);
-  const bytes = existsSync(artifacts) ? await folderBytes(artifacts) : 0;
-  await removeArtifacts(context.state, checkpointUid);
-  return bytes;
+  return freedBy(artifacts, () => removeArtifacts(context.state, checkpointUid));
 }
 
 /**
@@ -43,10 +41,13 @@ export async function discardStage(context: Context, podUid: string): Promise<nu
   return bytes;
 }
 
-async function remove(folder: string): Promise<number> {
-  if (!existsSync(folder)) return 0;
-  const bytes = await folderBytes(folder);
-  rmSync(folder, { recursive: true, force: true });
+const remove = (folder: string): Promise<number> =>
+  freedBy(folder, () => rmSync(folder, { recursive: true, force: true }));
+
+/** The bytes that the removal of a folder frees. */
+async function freedBy(folder: string, removal: () => void | Promise<void>): Promise<number> {
+  const bytes = existsSync(folder) ? await folderBytes(folder) : 0;
+  await removal();
   return bytes;
 }
 

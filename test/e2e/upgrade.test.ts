@@ -111,10 +111,11 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
     const [old] = versions.keys();
     const empty = await state();
 
+    const say = (line: string): void => t.diagnostic(line);
     const movers: Mover[] = [];
     for (let number = 0; number <= PODS; number++) {
       const side = (number % 2) as 0 | 1;
-      movers.push(await Mover.create(`${mark}-${number}`, kube, it.namespace, [first, second], side));
+      movers.push(await Mover.create(`${mark}-${number}`, kube, it.namespace, [first, second], side, say));
     }
     const watches = movers.map(({ name }) => new CopyWatch(name, 500));
     for (const { pod, name } of movers) {
@@ -129,8 +130,7 @@ describe('a roll-out of another version', { skip: skippedUnlessInstalled }, () =
       );
     const container = await containerOf(standing.pod.name);
 
-    const say = (line: string): void => t.diagnostic(line);
-    for (const mover of movers) mover.start(say);
+    for (const mover of movers) mover.start();
     const saver = new Saver(kube, it.namespace, standing.pod.name);
     saver.start();
     /** Until each has ended a migration that it began from now on. */

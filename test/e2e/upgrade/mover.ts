@@ -1,9 +1,7 @@
 /** A counter that is moved there and back for as long as it is let, each migration asked for as soon as the last has ended. */
 import type { KubeClient } from '../../../common/kube/client.js';
 import { counterPod } from '../../faults/counter.js';
-import { until } from '../../support/until.js';
-
-const END_MS = 240_000;
+import { ended, Repeated } from './repeated.js';
 
 export interface Moved {
   name: string;
@@ -13,13 +11,11 @@ export interface Moved {
   downtimeMs: number | undefined;
 }
 
-export class Mover {
+export class Mover extends Repeated {
   readonly moves: Moved[] = [];
   /** Name and UID of the pod that is it now, and UIDs of all that ever were. */
   pod: { name: string; uid: string; node: string };
   readonly uids = new Set<string>();
-  #stopped = false;
-  #running: Promise<void> | undefined;
 
   private constructor(
     readonly name: string,
@@ -27,7 +23,14 @@ export class Mover {
     private readonly namespace: string,
     private readonly nodes: readonly string[],
     pod: Mover['pod'],
+    say: (line: string) => void,
   ) {
+    super(async () => {
+      const moved = await this.move();
+      say(
+        `${name} to ${this.pod.node}: ${moved.phase} in ${moved.seconds.toFixed(1)} s, ${moved.downtimeMs ?? '?'} ms of downtime`,
+      );
+    });
     this.pod = pod;
     this.uids.add(pod.uid);
   }
@@ -38,29 +41,11 @@ export class Mover {
     namespace: string,
     nodes: readonly [string, string],
     first: 0 | 1,
+    say: (line: string) => void,
   ): Promise<Mover> {
     const node = nodes[first];
     const { metadata } = await kube.pods.create(counterPod(name, name, node) as never, namespace);
-    return new Mover(name, kube, namespace, nodes, { name, uid: metadata.uid!, node });
-  }
-
-  start(say: (line: string) => void): void {
-    this.#running = (async () => {
-      while (!this.#stopped) {
-        const moved = await this.move();
-        say(
-          `${this.name} to ${this.pod.node}: ${moved.phase} in ${moved.seconds.toFixed(1)} s, ${moved.downtimeMs ?? '?'} ms of downtime`,
-        );
-      }
-    })();
-    // Told by stop().
-    this.#running.catch(() => {});
-  }
-
-  /** Waits for the end of the move that is going on. @throws what has kept it from ending */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#running;
+    return new Mover(name, kube, namespace, nodes, { name, uid: metadata.uid!, node }, say);
   }
 
   async move(): Promise<Moved> {
@@ -70,17 +55,7 @@ export class Mover {
     const targetNode = this.nodes.find((node) => node !== this.pod.node)!;
     const spec = { podName: this.pod.name, targetNode };
     await kube.podMigrations.create({ metadata: { name, namespace }, spec }, namespace);
-    const { status } = await until(
-      `migration ${name} has ended`,
-      async () => {
-        const found = await kube.podMigrations.get(name, namespace);
-        return /^(Succeeded|Failed)$/.test(found.status?.phase ?? '') && found;
-      },
-      { timeoutMs: END_MS, everyMs: 200 },
-    ).catch(async (error: unknown) => {
-      const found = await kube.podMigrations.find(name, namespace);
-      throw new Error(`${String(error)}: ${JSON.stringify(found?.status)}`);
-    });
+    const { status } = await ended(`migration ${name}`, () => kube.podMigrations.get(name, namespace));
     const { phase = '', message = '', restoredPodName, restoredPodUID } = status!;
     if (restoredPodUID) this.uids.add(restoredPodUID);
     if (phase === 'Succeeded') this.pod = { name: restoredPodName!, uid: restoredPodUID!, node: targetNode };
